@@ -1,0 +1,2 @@
+//! The `sealgate` program.
+fn main() {}
