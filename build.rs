@@ -139,11 +139,12 @@ fn write_actions(table: &ActionTable) -> Result<String, Box<dyn Error>> {
     Ok(out)
 }
 
-/// The action column where it is plain: `s3:A`, `s3:A (remark)`, or `s3:A | s3:B` for a request with `versionId`.
+/// The action column where it is plain: `s3:A`, or `s3:A | s3:B` for a request with `versionId`.
 /// All else is `ByCode`: `action.rs` names those operations one by one.
 fn needs(row: &Row, actions: &ActionTable) -> String {
     let known = |name: &str| name.strip_prefix("s3:").filter(|name| actions.contains_key(*name)).map(str::to_owned);
-    let words: Vec<&str> = row.iam.split(' ').collect();
+    let cell = row.iam.replace(" (versionId)", "");
+    let words: Vec<&str> = cell.split(' ').collect();
     match words.as_slice() {
         [one] => known(one).map_or_else(|| "Needs::ByCode".to_owned(), |one| format!("Needs::One(Action::{one})")),
         [plain, "|", versioned] => match (known(plain), known(versioned)) {

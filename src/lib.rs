@@ -4,3 +4,5 @@
 //! See `ARCHITECTURE.md` for the way of a request through the modules.
 
 pub mod s3;
+pub mod sigv4;
+pub mod sse;
