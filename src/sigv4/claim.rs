@@ -58,7 +58,9 @@ impl SignatureVersion {
     }
 
     fn of_algorithm(name: &str) -> Option<Self> {
-        [Self::V4, Self::V4a].into_iter().find(|version| version.condition_value() == name)
+        [Self::V4, Self::V4a]
+            .into_iter()
+            .find(|version| version.condition_value() == name)
     }
 }
 
@@ -83,15 +85,24 @@ pub struct Claim<'a> {
 
 impl Claim<'_> {
     /// A request without a signature.
-    pub const ANONYMOUS: Claim<'static> =
-        Claim { auth: AuthType::Anonymous, version: None, access_key: None, signed_at: None, expires_at: None, signed_headers: None, region: None };
+    pub const ANONYMOUS: Claim<'static> = Claim {
+        auth: AuthType::Anonymous,
+        version: None,
+        access_key: None,
+        signed_at: None,
+        expires_at: None,
+        signed_headers: None,
+        region: None,
+    };
 
     /// The value of `s3:signatureAge`: milliseconds since signing, of presigned requests and forms alone; 0 with Version 2, never negative.
     #[must_use]
     pub fn age_ms(&self, now_ms: i64) -> Option<i64> {
         match (self.auth, self.version) {
             (AuthType::Query | AuthType::Post, Some(SignatureVersion::V2)) => Some(0),
-            (AuthType::Query | AuthType::Post, Some(_)) => self.signed_at.map(|at| now_ms.saturating_sub(at).max(0)),
+            (AuthType::Query | AuthType::Post, Some(_)) => {
+                self.signed_at.map(|at| now_ms.saturating_sub(at).max(0))
+            }
             _ => None,
         }
     }
@@ -109,13 +120,22 @@ pub fn claim<'a>(routed: &Routed<'a>, head: &RequestHead<'a>) -> Result<Claim<'a
     let (mut v4, mut v2) = (false, false);
     if !query.raw().is_empty() {
         // In any spelling: one that is not S3's is then missed below and refused.
-        v4 = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Expires"].iter().any(|name| query.get_any_case(name).is_some());
+        v4 = [
+            "X-Amz-Algorithm",
+            "X-Amz-Credential",
+            "X-Amz-Signature",
+            "X-Amz-SignedHeaders",
+            "X-Amz-Expires",
+        ]
+        .iter()
+        .any(|name| query.get_any_case(name).is_some());
         v2 = query.has("AWSAccessKeyId") || query.has("Signature");
     }
     match (header, v4, v2) {
         (None, false, false) => Ok(Claim::ANONYMOUS),
         (Some(value), false, false) => {
-            let value = std::str::from_utf8(value.as_bytes()).map_err(|_| malformed("it is not UTF-8"))?;
+            let value =
+                std::str::from_utf8(value.as_bytes()).map_err(|_| malformed("it is not UTF-8"))?;
             of_header(value, head)
         }
         (None, true, false) => of_query_v4(query),
@@ -133,34 +153,56 @@ pub fn claim<'a>(routed: &Routed<'a>, head: &RequestHead<'a>) -> Result<Claim<'a
 /// # Errors
 /// `InvalidArgument` where one of the fields that belong together is missing or malformed.
 pub fn claim_of_form(fields: &HeaderMap) -> Result<Claim<'_>, S3Error> {
-    let get = |name: &str| fields.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    let get = |name: &str| {
+        fields
+            .get(name)
+            .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+    };
     let missing = |name: &'static str| {
         S3Error::invalid_argument(
-            format!("Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the fields."),
+            format!(
+                "Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the fields."
+            ),
             name,
             "",
         )
     };
     let need = |name: &'static str| get(name).ok_or_else(|| missing(name));
-    let v4 = ["x-amz-algorithm", "x-amz-credential", "x-amz-signature"].iter().any(|name| fields.contains_key(*name));
-    let v2 = ["awsaccesskeyid", "signature"].iter().any(|name| fields.contains_key(*name));
+    let v4 = ["x-amz-algorithm", "x-amz-credential", "x-amz-signature"]
+        .iter()
+        .any(|name| fields.contains_key(*name));
+    let v2 = ["awsaccesskeyid", "signature"]
+        .iter()
+        .any(|name| fields.contains_key(*name));
     if v4 && v2 {
-        return Err(S3Error::invalid_argument("Only one auth mechanism allowed", "x-amz-algorithm", ""));
+        return Err(S3Error::invalid_argument(
+            "Only one auth mechanism allowed",
+            "x-amz-algorithm",
+            "",
+        ));
     }
     if v2 {
         need("policy")?;
         need("signature")?;
         let access_key = Cow::Borrowed(need("awsaccesskeyid")?);
-        return Ok(Claim { auth: AuthType::Post, version: Some(SignatureVersion::V2), access_key: Some(access_key), ..Claim::ANONYMOUS });
+        return Ok(Claim {
+            auth: AuthType::Post,
+            version: Some(SignatureVersion::V2),
+            access_key: Some(access_key),
+            ..Claim::ANONYMOUS
+        });
     }
     if !v4 {
         return Ok(Claim::ANONYMOUS);
     }
     need("policy")?;
     need("x-amz-signature")?;
-    let wrong = |name: &'static str| S3Error::invalid_argument("This form field is malformed", name, "");
-    let version = SignatureVersion::of_algorithm(need("x-amz-algorithm")?).ok_or_else(|| wrong("x-amz-algorithm"))?;
-    let credential = Credential::parse(need("x-amz-credential")?, version).ok_or_else(|| wrong("x-amz-credential"))?;
+    let wrong =
+        |name: &'static str| S3Error::invalid_argument("This form field is malformed", name, "");
+    let version = SignatureVersion::of_algorithm(need("x-amz-algorithm")?)
+        .ok_or_else(|| wrong("x-amz-algorithm"))?;
+    let credential = Credential::parse(need("x-amz-credential")?, version)
+        .ok_or_else(|| wrong("x-amz-credential"))?;
     let signed_at = timestamp(need("x-amz-date")?).ok_or_else(|| wrong("x-amz-date"))?;
     Ok(Claim {
         auth: AuthType::Post,
@@ -184,9 +226,17 @@ impl<'a> Credential<'a> {
         let mut parts = text.rsplit('/');
         (parts.next()? == "aws4_request").then_some(())?;
         let service = parts.next()?;
-        let region = if version == SignatureVersion::V4a { None } else { Some(parts.next()?) };
+        let region = if version == SignatureVersion::V4a {
+            None
+        } else {
+            Some(parts.next()?)
+        };
         let date = parts.next()?;
-        let taken = "aws4_request".len() + service.len() + region.map_or(0, |region| region.len() + 1) + date.len() + 3;
+        let taken = "aws4_request".len()
+            + service.len()
+            + region.map_or(0, |region| region.len() + 1)
+            + date.len()
+            + 3;
         let access_key = text.get(..text.len().checked_sub(taken)?)?;
         let fine = !access_key.is_empty()
             && !service.is_empty()
@@ -199,30 +249,52 @@ impl<'a> Credential<'a> {
 }
 
 fn malformed(why: &str) -> S3Error {
-    S3Error::new(ErrorCode::AuthorizationHeaderMalformed, format!("The authorization header is malformed; {why}."))
+    S3Error::new(
+        ErrorCode::AuthorizationHeaderMalformed,
+        format!("The authorization header is malformed; {why}."),
+    )
 }
 
 fn of_header<'a>(value: &'a str, head: &RequestHead<'a>) -> Result<Claim<'a>, S3Error> {
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
     if scheme == "AWS" {
-        let (access_key, signature) = rest.trim().rsplit_once(':').ok_or_else(|| malformed("it must be \"AWS access-key:signature\""))?;
-        if access_key.is_empty() || signature.is_empty() || access_key.contains(char::is_whitespace) {
+        let (access_key, signature) = rest
+            .trim()
+            .rsplit_once(':')
+            .ok_or_else(|| malformed("it must be \"AWS access-key:signature\""))?;
+        if access_key.is_empty() || signature.is_empty() || access_key.contains(char::is_whitespace)
+        {
             return Err(malformed("it must be \"AWS access-key:signature\""));
         }
-        return Ok(Claim { auth: AuthType::Header, version: Some(SignatureVersion::V2), access_key: Some(Cow::Borrowed(access_key)), ..Claim::ANONYMOUS });
+        return Ok(Claim {
+            auth: AuthType::Header,
+            version: Some(SignatureVersion::V2),
+            access_key: Some(Cow::Borrowed(access_key)),
+            ..Claim::ANONYMOUS
+        });
     }
     let Some(version) = SignatureVersion::of_algorithm(scheme) else {
         // The scheme alone: what follows may be a secret.
-        return Err(S3Error::invalid_argument("Unsupported Authorization Type", "Authorization", scheme.chars().take(32).collect::<String>()));
+        return Err(S3Error::invalid_argument(
+            "Unsupported Authorization Type",
+            "Authorization",
+            scheme.chars().take(32).collect::<String>(),
+        ));
     };
     let (mut credential, mut signed_headers, mut signature) = (None, None, None);
     for part in rest.split(',') {
-        let (name, value) = part.trim().split_once('=').ok_or_else(|| malformed("it must be Credential=..., SignedHeaders=..., Signature=..."))?;
+        let (name, value) = part.trim().split_once('=').ok_or_else(|| {
+            malformed("it must be Credential=..., SignedHeaders=..., Signature=...")
+        })?;
         let slot = match name {
             "Credential" => &mut credential,
             "SignedHeaders" => &mut signed_headers,
             "Signature" => &mut signature,
-            _ => return Err(malformed("it has a part other than Credential, SignedHeaders and Signature")),
+            _ => {
+                return Err(malformed(
+                    "it has a part other than Credential, SignedHeaders and Signature",
+                ));
+            }
         };
         if slot.replace(value).is_some() {
             return Err(malformed("it has a part twice"));
@@ -231,8 +303,12 @@ fn of_header<'a>(value: &'a str, head: &RequestHead<'a>) -> Result<Claim<'a>, S3
     let credential = credential.ok_or_else(|| malformed("the Credential is missing"))?;
     let credential = Credential::parse(credential, version)
         .ok_or_else(|| malformed("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\""))?;
-    let signed_headers = signed_headers.filter(|names| are_names(names)).ok_or_else(|| malformed("the SignedHeaders are missing or mal-formed"))?;
-    signature.filter(|signature| is_signature(signature)).ok_or_else(|| malformed("the Signature is missing or mal-formed"))?;
+    let signed_headers = signed_headers
+        .filter(|names| are_names(names))
+        .ok_or_else(|| malformed("the SignedHeaders are missing or mal-formed"))?;
+    signature
+        .filter(|signature| is_signature(signature))
+        .ok_or_else(|| malformed("the Signature is missing or mal-formed"))?;
     Ok(Claim {
         auth: AuthType::Header,
         version: Some(version),
@@ -245,28 +321,47 @@ fn of_header<'a>(value: &'a str, head: &RequestHead<'a>) -> Result<Claim<'a>, S3
 }
 
 fn of_query_v4(query: Query<'_>) -> Result<Claim<'_>, S3Error> {
-    let wrong = |message: &'static str| S3Error::new(ErrorCode::AuthorizationQueryParametersError, message);
+    let wrong =
+        |message: &'static str| S3Error::new(ErrorCode::AuthorizationQueryParametersError, message);
     // Names in exactly this spelling: stores do not read others.
     let need = |name: &str| {
         query.get(name).ok_or_else(|| {
             wrong("Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
         })
     };
-    let (algorithm, credential, date) = (need("X-Amz-Algorithm")?, need("X-Amz-Credential")?, need("X-Amz-Date")?);
-    let (expires, signed_headers, signature) = (need("X-Amz-Expires")?, need("X-Amz-SignedHeaders")?, need("X-Amz-Signature")?);
-    let version = SignatureVersion::of_algorithm(&algorithm).ok_or_else(|| wrong("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\""))?;
+    let (algorithm, credential, date) = (
+        need("X-Amz-Algorithm")?,
+        need("X-Amz-Credential")?,
+        need("X-Amz-Date")?,
+    );
+    let (expires, signed_headers, signature) = (
+        need("X-Amz-Expires")?,
+        need("X-Amz-SignedHeaders")?,
+        need("X-Amz-Signature")?,
+    );
+    let version = SignatureVersion::of_algorithm(&algorithm).ok_or_else(|| {
+        wrong("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\"")
+    })?;
     let parsed = Credential::parse(&credential, version).ok_or_else(|| {
         wrong("Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
     })?;
     let access_key = parsed.access_key.to_owned();
     let region = parsed.region.map(|region| Cow::Owned(region.to_owned()));
-    let signed_at = timestamp(&date).ok_or_else(|| wrong("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""))?;
-    let seconds: i64 = expires.parse().map_err(|_| wrong("X-Amz-Expires should be a number"))?;
+    let signed_at = timestamp(&date).ok_or_else(|| {
+        wrong("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
+    })?;
+    let seconds: i64 = expires
+        .parse()
+        .map_err(|_| wrong("X-Amz-Expires should be a number"))?;
     if !(1..=604_800).contains(&seconds) {
-        return Err(wrong("X-Amz-Expires must be between 1 and 604800 seconds (a week)"));
+        return Err(wrong(
+            "X-Amz-Expires must be between 1 and 604800 seconds (a week)",
+        ));
     }
     if !are_names(&signed_headers) {
-        return Err(wrong("X-Amz-SignedHeaders must be names of headers in lower case, with ';' between them"));
+        return Err(wrong(
+            "X-Amz-SignedHeaders must be names of headers in lower case, with ';' between them",
+        ));
     }
     if !is_signature(&signature) {
         return Err(wrong("X-Amz-Signature must be hexadecimal"));
@@ -288,8 +383,17 @@ fn of_query_v2(query: Query<'_>) -> Result<Claim<'_>, S3Error> {
             S3Error::new(ErrorCode::AccessDenied, "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters")
         })
     };
-    let (access_key, expires, _signature) = (need("AWSAccessKeyId")?, need("Expires")?, need("Signature")?);
-    let expires: i64 = expires.parse().map_err(|_| S3Error::new(ErrorCode::AccessDenied, "Invalid date (should be seconds since epoch)"))?;
+    let (access_key, expires, _signature) = (
+        need("AWSAccessKeyId")?,
+        need("Expires")?,
+        need("Signature")?,
+    );
+    let expires: i64 = expires.parse().map_err(|_| {
+        S3Error::new(
+            ErrorCode::AccessDenied,
+            "Invalid date (should be seconds since epoch)",
+        )
+    })?;
     Ok(Claim {
         auth: AuthType::Query,
         version: Some(SignatureVersion::V2),
@@ -301,7 +405,12 @@ fn of_query_v2(query: Query<'_>) -> Result<Claim<'_>, S3Error> {
 
 /// Header names, lower case, `;` between them, and none empty.
 fn are_names(text: &str) -> bool {
-    text.split(';').all(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b','))
+    text.split(';').all(|name| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b',')
+    })
 }
 
 fn is_signature(text: &str) -> bool {
@@ -311,13 +420,25 @@ fn is_signature(text: &str) -> bool {
 /// `yyyyMMdd'T'HHmmss'Z'` -> milliseconds since 1970.
 fn timestamp(text: &str) -> Option<i64> {
     let bytes: &[u8; 16] = text.as_bytes().try_into().ok()?;
-    if bytes[8] != b'T' || bytes[15] != b'Z' || !bytes.iter().enumerate().all(|(at, byte)| at == 8 || at == 15 || byte.is_ascii_digit()) {
+    if bytes[8] != b'T'
+        || bytes[15] != b'Z'
+        || !bytes
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| at == 8 || at == 15 || byte.is_ascii_digit())
+    {
         return None;
     }
     let two = |at: usize| text.get(at..at + 2)?.parse::<i8>().ok();
     let year = text.get(..4)?.parse::<i16>().ok()?;
-    let date = jiff::civil::DateTime::new(year, two(4)?, two(6)?, two(9)?, two(11)?, two(13)?, 0).ok()?;
-    Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
+    let date =
+        jiff::civil::DateTime::new(year, two(4)?, two(6)?, two(9)?, two(11)?, two(13)?, 0).ok()?;
+    Some(
+        date.to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp()
+            .as_millisecond(),
+    )
 }
 
 #[cfg(test)]

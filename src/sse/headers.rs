@@ -29,8 +29,18 @@ pub const SOURCE_KEY: &str = "x-amz-copy-source-server-side-encryption-customer-
 /// As [`CUSTOMER_KEY_MD5`], for the source of a copy.
 pub const SOURCE_KEY_MD5: &str = "x-amz-copy-source-server-side-encryption-customer-key-md5";
 
-const ALL: [&str; 10] =
-    [SSE, KMS_KEY_ID, CONTEXT, BUCKET_KEY, CUSTOMER_ALGORITHM, CUSTOMER_KEY, CUSTOMER_KEY_MD5, SOURCE_ALGORITHM, SOURCE_KEY, SOURCE_KEY_MD5];
+const ALL: [&str; 10] = [
+    SSE,
+    KMS_KEY_ID,
+    CONTEXT,
+    BUCKET_KEY,
+    CUSTOMER_ALGORITHM,
+    CUSTOMER_KEY,
+    CUSTOMER_KEY_MD5,
+    SOURCE_ALGORITHM,
+    SOURCE_KEY,
+    SOURCE_KEY_MD5,
+];
 
 /// The three headers of SSE-C, as sent. `Debug` shows the algorithm alone.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -53,7 +63,10 @@ impl CustomerHeaders<'_> {
 
 impl std::fmt::Debug for CustomerHeaders<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CustomerHeaders").field("algorithm", &self.algorithm).field("key", &self.key.as_ref().map(|_| "***")).finish_non_exhaustive()
+        f.debug_struct("CustomerHeaders")
+            .field("algorithm", &self.algorithm)
+            .field("key", &self.key.as_ref().map(|_| "***"))
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,11 +91,32 @@ impl<'a> SseRequest<'a> {
     /// What a routed request says: its headers or, of a presigned request, its query.
     #[must_use]
     pub fn of(routed: &'a Routed<'_>, head: &RequestHead<'a>) -> Self {
-        // One look for the common request that says nothing.
-        if !routed.presigned && !head.headers.keys().any(|name| name.as_str().contains("server-side-encryption")) {
-            return Self::default();
+        if !routed.presigned {
+            return Self::of_headers(head.headers);
         }
         Self::read(&|name| routed.amz(head, name))
+    }
+
+    /// One walk over the headers: most requests have none of these, or one.
+    fn of_headers(headers: &'a HeaderMap) -> Self {
+        let mut found = Self::default();
+        for (name, value) in headers {
+            let slot = match name.as_str() {
+                SSE => &mut found.sse,
+                KMS_KEY_ID => &mut found.kms_key_id,
+                CONTEXT => &mut found.context,
+                BUCKET_KEY => &mut found.bucket_key,
+                CUSTOMER_ALGORITHM => &mut found.customer.algorithm,
+                CUSTOMER_KEY => &mut found.customer.key,
+                CUSTOMER_KEY_MD5 => &mut found.customer.key_md5,
+                SOURCE_ALGORITHM => &mut found.source.algorithm,
+                SOURCE_KEY => &mut found.source.key,
+                SOURCE_KEY_MD5 => &mut found.source.key_md5,
+                _ => continue,
+            };
+            *slot = Some(String::from_utf8_lossy(value.as_bytes()));
+        }
+        found
     }
 
     /// What a POST form says: its fields, by lower-case name.
@@ -90,10 +124,21 @@ impl<'a> SseRequest<'a> {
     /// # Errors
     /// `InvalidArgument` if a field came twice.
     pub fn of_form(fields: &'a HeaderMap) -> Result<Self, S3Error> {
-        if let Some(name) = ALL.iter().find(|name| fields.get_all(**name).iter().nth(1).is_some()) {
-            return Err(S3Error::invalid_argument("This form field must not be sent twice", *name, ""));
+        if let Some(name) = ALL
+            .iter()
+            .find(|name| fields.get_all(**name).iter().nth(1).is_some())
+        {
+            return Err(S3Error::invalid_argument(
+                "This form field must not be sent twice",
+                *name,
+                "",
+            ));
         }
-        Ok(Self::read(&|name| fields.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))))
+        Ok(Self::read(&|name| {
+            fields
+                .get(name)
+                .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        }))
     }
 
     fn read(get: &dyn Fn(&'static str) -> Option<Cow<'a, str>>) -> Self {
@@ -102,8 +147,16 @@ impl<'a> SseRequest<'a> {
             kms_key_id: get(KMS_KEY_ID),
             context: get(CONTEXT),
             bucket_key: get(BUCKET_KEY),
-            customer: CustomerHeaders { algorithm: get(CUSTOMER_ALGORITHM), key: get(CUSTOMER_KEY), key_md5: get(CUSTOMER_KEY_MD5) },
-            source: CustomerHeaders { algorithm: get(SOURCE_ALGORITHM), key: get(SOURCE_KEY), key_md5: get(SOURCE_KEY_MD5) },
+            customer: CustomerHeaders {
+                algorithm: get(CUSTOMER_ALGORITHM),
+                key: get(CUSTOMER_KEY),
+                key_md5: get(CUSTOMER_KEY_MD5),
+            },
+            source: CustomerHeaders {
+                algorithm: get(SOURCE_ALGORITHM),
+                key: get(SOURCE_KEY),
+                key_md5: get(SOURCE_KEY_MD5),
+            },
         }
     }
 }

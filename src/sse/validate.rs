@@ -81,7 +81,11 @@ pub struct Validated {
 ///
 /// # Errors
 /// The error that S3 answers, with its code, message and `ArgumentName`/`ArgumentValue`. Keys are never in it.
-pub fn validate(operation: Operation, request: &SseRequest<'_>, channel: Channel) -> Result<Validated, S3Error> {
+pub fn validate(
+    operation: Operation,
+    request: &SseRequest<'_>,
+    channel: Channel,
+) -> Result<Validated, S3Error> {
     supported(operation, request)?;
     if let Some(sse) = &request.sse
         && request.customer.any()
@@ -110,13 +114,22 @@ pub fn validate(operation: Operation, request: &SseRequest<'_>, channel: Channel
 
 /// The headers that choose an encryption belong to the operations that choose one.
 fn supported(operation: Operation, request: &SseRequest<'_>) -> Result<(), S3Error> {
-    let sent = [(SSE, &request.sse), (KMS_KEY_ID, &request.kms_key_id), (CONTEXT, &request.context), (BUCKET_KEY, &request.bucket_key)];
+    let sent = [
+        (SSE, &request.sse),
+        (KMS_KEY_ID, &request.kms_key_id),
+        (CONTEXT, &request.context),
+        (BUCKET_KEY, &request.bucket_key),
+    ];
     for (name, value) in sent {
         if let Some(value) = value
             && !operation.sse_headers().contains(&name)
         {
             let value = if name == CONTEXT { "" } else { value.as_ref() };
-            return Err(S3Error::invalid_argument(format!("{name} header is not supported for this operation."), name, value));
+            return Err(S3Error::invalid_argument(
+                format!("{name} header is not supported for this operation."),
+                name,
+                value,
+            ));
         }
     }
     Ok(())
@@ -127,23 +140,38 @@ fn method(request: &SseRequest<'_>) -> Result<Encryption, S3Error> {
     match request.sse.as_deref() {
         None => Ok(Encryption::Unsaid),
         Some("AES256") => Ok(Encryption::Aes256),
-        Some("aws:kms") => Ok(Encryption::Kms { dsse: false, key_id }),
+        Some("aws:kms") => Ok(Encryption::Kms {
+            dsse: false,
+            key_id,
+        }),
         Some("aws:kms:dsse") => Ok(Encryption::Kms { dsse: true, key_id }),
-        Some(other) => Err(S3Error::invalid_argument("The encryption method specified is not supported", SSE, other)),
+        Some(other) => Err(S3Error::invalid_argument(
+            "The encryption method specified is not supported",
+            SSE,
+            other,
+        )),
     }
 }
 
 fn kms_details(request: &SseRequest<'_>, encryption: &Encryption) -> Result<(), S3Error> {
     let kms = matches!(encryption, Encryption::Kms { .. });
     let only_kms = |name: &'static str, value: &str| {
-        S3Error::invalid_argument("Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms", name, value)
+        S3Error::invalid_argument(
+            "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms",
+            name,
+            value,
+        )
     };
     if let Some(key_id) = &request.kms_key_id {
         if !kms {
             return Err(only_kms(KMS_KEY_ID, key_id));
         }
         if key_id.trim().is_empty() {
-            return Err(S3Error::invalid_argument("The KMS key id must not be empty", KMS_KEY_ID, ""));
+            return Err(S3Error::invalid_argument(
+                "The KMS key id must not be empty",
+                KMS_KEY_ID,
+                "",
+            ));
         }
     }
     if let Some(context) = &request.context {
@@ -151,25 +179,45 @@ fn kms_details(request: &SseRequest<'_>, encryption: &Encryption) -> Result<(), 
             return Err(only_kms(CONTEXT, ""));
         }
         if !is_context(context) {
-            return Err(S3Error::invalid_argument("The header 'x-amz-server-side-encryption-context' shall be Base64-encoded UTF-8 string holding JSON which represents a string-string map", CONTEXT, ""));
+            return Err(S3Error::invalid_argument(
+                "The header 'x-amz-server-side-encryption-context' shall be Base64-encoded UTF-8 string holding JSON which represents a string-string map",
+                CONTEXT,
+                "",
+            ));
         }
     }
     match request.bucket_key.as_deref() {
-        Some(value) if !(value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")) => {
-            Err(S3Error::invalid_argument("The bucket key setting must be true or false", BUCKET_KEY, value))
+        Some(value)
+            if !(value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")) =>
+        {
+            Err(S3Error::invalid_argument(
+                "The bucket key setting must be true or false",
+                BUCKET_KEY,
+                value,
+            ))
         }
         // `false` says what is the case anyway.
-        Some(value) if value.eq_ignore_ascii_case("true") && !matches!(encryption, Encryption::Kms { dsse: false, .. }) => Err(only_kms(BUCKET_KEY, value)),
+        Some(value)
+            if value.eq_ignore_ascii_case("true")
+                && !matches!(encryption, Encryption::Kms { dsse: false, .. }) =>
+        {
+            Err(only_kms(BUCKET_KEY, value))
+        }
         _ => Ok(()),
     }
 }
 
 fn is_context(value: &str) -> bool {
-    let Ok(bytes) = STANDARD.decode(value) else { return false };
+    let Ok(bytes) = STANDARD.decode(value) else {
+        return false;
+    };
     serde_json::from_slice::<std::collections::BTreeMap<String, String>>(&bytes).is_ok()
 }
 
-fn customer(headers: &CustomerHeaders<'_>, channel: Channel) -> Result<Option<CustomerKey>, S3Error> {
+fn customer(
+    headers: &CustomerHeaders<'_>,
+    channel: Channel,
+) -> Result<Option<CustomerKey>, S3Error> {
     if !headers.any() {
         return Ok(None);
     }
@@ -181,30 +229,47 @@ fn customer(headers: &CustomerHeaders<'_>, channel: Channel) -> Result<Option<Cu
     }
     let wrong = |message: &'static str| S3Error::invalid_argument(message, SSE, "null");
     // An empty header is as good as none.
-    let present = |value: &Option<std::borrow::Cow<'_, str>>| value.as_deref().is_some_and(|value| !value.is_empty());
+    let present = |value: &Option<std::borrow::Cow<'_, str>>| {
+        value.as_deref().is_some_and(|value| !value.is_empty())
+    };
     if !present(&headers.algorithm) {
-        return Err(wrong("Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm."));
+        return Err(wrong(
+            "Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm.",
+        ));
     }
     if !present(&headers.key) {
-        return Err(wrong("Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key."));
+        return Err(wrong(
+            "Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key.",
+        ));
     }
     if let Some(algorithm) = headers.algorithm.as_deref()
         && algorithm != "AES256"
     {
-        return Err(S3Error::new(ErrorCode::InvalidEncryptionAlgorithmError, "The Encryption request you specified is not valid. Supported value: AES256.")
-            .with("ArgumentName", SSE)
-            .with("ArgumentValue", algorithm));
+        return Err(S3Error::new(
+            ErrorCode::InvalidEncryptionAlgorithmError,
+            "The Encryption request you specified is not valid. Supported value: AES256.",
+        )
+        .with("ArgumentName", SSE)
+        .with("ArgumentValue", algorithm));
     }
     if !present(&headers.key_md5) {
-        return Err(wrong("Requests specifying Server Side Encryption with Customer provided keys must provide the client calculated MD5 of the secret key."));
+        return Err(wrong(
+            "Requests specifying Server Side Encryption with Customer provided keys must provide the client calculated MD5 of the secret key.",
+        ));
     }
-    let mut decoded = STANDARD.decode(headers.key.as_deref().unwrap_or_default()).unwrap_or_default();
+    let mut decoded = STANDARD
+        .decode(headers.key.as_deref().unwrap_or_default())
+        .unwrap_or_default();
     let key = <[u8; 32]>::try_from(decoded.as_slice()).map(CustomerKey);
     decoded.fill(0);
     let key = key.map_err(|_| wrong("The secret key was invalid for the specified algorithm."))?;
-    let md5 = STANDARD.decode(headers.key_md5.as_deref().unwrap_or_default()).unwrap_or_default();
+    let md5 = STANDARD
+        .decode(headers.key_md5.as_deref().unwrap_or_default())
+        .unwrap_or_default();
     if md5.as_slice() != Md5::digest(key.expose()).as_slice() {
-        return Err(wrong("The calculated MD5 hash of the key did not match the hash that was provided."));
+        return Err(wrong(
+            "The calculated MD5 hash of the key did not match the hash that was provided.",
+        ));
     }
     Ok(Some(key))
 }
