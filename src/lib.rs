@@ -3,6 +3,12 @@
 //! No object reaches the store unless it is encrypted the way the policy says, and you can prove it.
 //! See `ARCHITECTURE.md` for the way of a request through the modules.
 
-pub mod http1;
+pub mod audit;
+pub mod config;
 #[cfg(feature = "gate")]
 pub mod gate;
+pub mod http1;
+pub mod policy;
+pub mod s3;
+pub mod sigv4;
+pub mod sse;
