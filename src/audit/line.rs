@@ -6,7 +6,15 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use super::clock::TimeText;
-use super::event::Event;
+use super::event::{Continue, Event, Reason};
+use crate::s3::Operation;
+
+/// A name as it stands in a line, the comma before it and the colon after it in one piece.
+macro_rules! name {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
 
 /// The most bytes of a `User-Agent` that are written.
 const USER_AGENT: usize = 512;
@@ -30,54 +38,58 @@ pub fn write_line(event: &Event<'_>, stamp: Stamp<'_>, clock: &mut TimeText, out
     out.extend_from_slice(b"{\"time\":\"");
     clock.write(event.time, out);
     out.push(b'"');
-    text(out, "request_id", Some(event.request_id));
-    text(out, "store_request_id", event.store_request_id);
-    text(out, "operation", event.operation.map(|o| o.name()));
-    text(out, "bucket", event.bucket);
-    bytes(out, "key", event.key);
+    text(out, name!("request_id"), Some(event.request_id));
+    text(out, name!("store_request_id"), event.store_request_id);
+    text(
+        out,
+        name!("operation"),
+        event.operation.map(Operation::name),
+    );
+    text(out, name!("bucket"), event.bucket);
+    bytes(out, name!("key"), event.key);
     if let Some(key) = event.key
         && std::str::from_utf8(key).is_err()
     {
-        name(out, "key_bytes");
+        out.extend_from_slice(name!("key_bytes").as_bytes());
         out.push(b'"');
         for piece in percent_encoding::percent_encode(key, percent_encoding::NON_ALPHANUMERIC) {
             out.extend_from_slice(piece.as_bytes());
         }
         out.push(b'"');
     }
-    text(out, "method", Some(event.method));
-    number(out, "status", event.status.map(u64::from));
-    text(out, "code", event.code);
-    text(out, "decision", Some(event.decision.as_str()));
-    text(out, "reason", event.reason.map(|reason| reason.as_str()));
-    text(out, "policy", event.policy);
-    text(out, "sid", event.sid);
-    text(out, "condition", event.condition);
-    text(out, "rule", event.rule);
-    text(out, "principal", event.principal);
-    flag(out, "verified", event.verified);
+    text(out, name!("method"), Some(event.method));
+    number(out, name!("status"), event.status.map(u64::from));
+    text(out, name!("code"), event.code);
+    text(out, name!("decision"), Some(event.decision.as_str()));
+    text(out, name!("reason"), event.reason.map(Reason::as_str));
+    text(out, name!("policy"), event.policy);
+    text(out, name!("sid"), event.sid);
+    text(out, name!("condition"), event.condition);
+    text(out, name!("rule"), event.rule);
+    text(out, name!("principal"), event.principal);
+    flag(out, name!("verified"), event.verified);
     address(out, event.source_ip);
-    text(out, "tls", event.tls);
+    text(out, name!("tls"), event.tls);
     let agent = event.user_agent.map(|agent| cut(agent, USER_AGENT));
-    bytes(out, "user_agent", agent);
-    text(out, "sse_requested", event.sse_requested);
-    text(out, "sse_confirmed", event.sse_confirmed);
-    text(out, "sse_injected", event.sse_injected);
-    flag(out, "sealed", event.sealed);
-    number(out, "bytes_in", Some(event.bytes_in));
-    number(out, "bytes_out", Some(event.bytes_out));
-    number(out, "bytes_refused", Some(event.bytes_refused));
-    number(out, "duration_us", Some(micros(event.duration)));
-    number(out, "store_us", event.store_time.map(micros));
+    bytes(out, name!("user_agent"), agent);
+    text(out, name!("sse_requested"), event.sse_requested);
+    text(out, name!("sse_confirmed"), event.sse_confirmed);
+    text(out, name!("sse_injected"), event.sse_injected);
+    flag(out, name!("sealed"), event.sealed);
+    number(out, name!("bytes_in"), Some(event.bytes_in));
+    number(out, name!("bytes_out"), Some(event.bytes_out));
+    number(out, name!("bytes_refused"), Some(event.bytes_refused));
+    number(out, name!("duration_us"), Some(micros(event.duration)));
+    number(out, name!("store_us"), event.store_time.map(micros));
     if let Some((objects, denied)) = event.objects {
-        number(out, "objects", Some(u64::from(objects)));
-        number(out, "objects_denied", Some(u64::from(denied)));
+        number(out, name!("objects"), Some(u64::from(objects)));
+        number(out, name!("objects_denied"), Some(u64::from(denied)));
     }
     if event.expect.is_some() {
-        text(out, "continue", event.expect.map(|expect| expect.as_str()));
+        text(out, name!("continue"), event.expect.map(Continue::as_str));
     }
     if event.error.is_some() {
-        text(out, "error", event.error);
+        text(out, name!("error"), event.error);
     }
     finish(stamp, out);
 }
@@ -87,46 +99,46 @@ pub fn write_end(time: SystemTime, stamp: Stamp<'_>, clock: &mut TimeText, out: 
     out.extend_from_slice(b"{\"time\":\"");
     clock.write(time, out);
     out.push(b'"');
-    for field in [
-        "request_id",
-        "store_request_id",
-        "operation",
-        "bucket",
-        "key",
-        "method",
-        "status",
-        "code",
-        "decision",
-        "reason",
-        "policy",
-        "sid",
-        "condition",
-        "rule",
-        "principal",
-        "verified",
-        "source_ip",
-        "tls",
-        "user_agent",
-        "sse_requested",
-        "sse_confirmed",
-        "sse_injected",
-        "sealed",
-        "bytes_in",
-        "bytes_out",
-        "bytes_refused",
-        "duration_us",
-        "store_us",
+    for name in [
+        name!("request_id"),
+        name!("store_request_id"),
+        name!("operation"),
+        name!("bucket"),
+        name!("key"),
+        name!("method"),
+        name!("status"),
+        name!("code"),
+        name!("decision"),
+        name!("reason"),
+        name!("policy"),
+        name!("sid"),
+        name!("condition"),
+        name!("rule"),
+        name!("principal"),
+        name!("verified"),
+        name!("source_ip"),
+        name!("tls"),
+        name!("user_agent"),
+        name!("sse_requested"),
+        name!("sse_confirmed"),
+        name!("sse_injected"),
+        name!("sealed"),
+        name!("bytes_in"),
+        name!("bytes_out"),
+        name!("bytes_refused"),
+        name!("duration_us"),
+        name!("store_us"),
     ] {
-        text(out, field, None);
+        text(out, name, None);
     }
-    flag(out, "end", true);
+    flag(out, name!("end"), true);
     finish(stamp, out);
 }
 
 fn finish(stamp: Stamp<'_>, out: &mut Vec<u8>) {
-    text(out, "start", Some(stamp.start));
-    number(out, "seq", Some(stamp.seq));
-    flag(out, "unclean", stamp.unclean);
+    text(out, name!("start"), Some(stamp.start));
+    number(out, name!("seq"), Some(stamp.seq));
+    flag(out, name!("unclean"), stamp.unclean);
     out.extend_from_slice(b"}\n");
 }
 
@@ -134,15 +146,8 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-#[inline]
-fn name(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
+fn text(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
     out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn text(out: &mut Vec<u8>, field: &str, value: Option<&str>) {
-    name(out, field);
     match value {
         None => out.extend_from_slice(b"null"),
         Some(value) => {
@@ -153,14 +158,14 @@ fn text(out: &mut Vec<u8>, field: &str, value: Option<&str>) {
     }
 }
 
-fn bytes(out: &mut Vec<u8>, field: &str, value: Option<&[u8]>) {
+fn bytes(out: &mut Vec<u8>, name: &str, value: Option<&[u8]>) {
     let Some(value) = value else {
-        return text(out, field, None);
+        return text(out, name, None);
     };
     if let Ok(value) = std::str::from_utf8(value) {
-        return text(out, field, Some(value));
+        return text(out, name, Some(value));
     }
-    name(out, field);
+    out.extend_from_slice(name.as_bytes());
     out.push(b'"');
     for chunk in value.utf8_chunks() {
         escape(out, chunk.valid());
@@ -171,21 +176,21 @@ fn bytes(out: &mut Vec<u8>, field: &str, value: Option<&[u8]>) {
     out.push(b'"');
 }
 
-fn number(out: &mut Vec<u8>, field: &str, value: Option<u64>) {
-    name(out, field);
+fn number(out: &mut Vec<u8>, name: &str, value: Option<u64>) {
+    out.extend_from_slice(name.as_bytes());
     match value {
         None => out.extend_from_slice(b"null"),
         Some(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
     }
 }
 
-fn flag(out: &mut Vec<u8>, field: &str, value: bool) {
-    name(out, field);
+fn flag(out: &mut Vec<u8>, name: &str, value: bool) {
+    out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(if value { b"true" } else { b"false" });
 }
 
 fn address(out: &mut Vec<u8>, value: Option<IpAddr>) {
-    name(out, "source_ip");
+    out.extend_from_slice(name!("source_ip").as_bytes());
     match value {
         None => out.extend_from_slice(b"null"),
         Some(IpAddr::V4(ip)) => {
@@ -233,7 +238,7 @@ const SPECIAL: [bool; 256] = {
 
 fn escape(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&b| SPECIAL[usize::from(b)]) {
+    while let Some(at) = special(rest) {
         let (plain, special) = rest.split_at(at);
         out.extend_from_slice(plain);
         let taken = match *special {
@@ -266,6 +271,33 @@ fn escape(out: &mut Vec<u8>, text: &str) {
         rest = special.get(taken..).unwrap_or_default();
     }
     out.extend_from_slice(rest);
+}
+
+/// Where the first special byte is, eight bytes at a time where they are plain ASCII.
+fn special(text: &[u8]) -> Option<usize> {
+    let look = |bytes: &[u8]| bytes.iter().position(|&b| SPECIAL[usize::from(b)]);
+    let (words, rest) = text.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        if !is_plain(u64::from_ne_bytes(*word))
+            && let Some(at) = look(word)
+        {
+            return Some(i * 8 + at);
+        }
+    }
+    look(rest).map(|at| words.len() * 8 + at)
+}
+
+/// Whether all eight bytes are ASCII and neither a control, a quote nor a backslash.
+fn is_plain(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    // The high bit of a byte is set where the byte is 0 (or a byte below it borrowed: never where none is 0).
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let control = word.wrapping_sub(0x20 * ONES) & !word & HIGH;
+    let quote = zero(word ^ (0x22 * ONES));
+    let backslash = zero(word ^ (0x5c * ONES));
+    let delete = zero(word ^ (0x7f * ONES));
+    (word & HIGH) | control | quote | backslash | delete == 0
 }
 
 fn unicode(out: &mut Vec<u8>, high: u8, low: u8) {
