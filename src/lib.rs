@@ -4,3 +4,4 @@
 //! See `ARCHITECTURE.md` for the way of a request through the modules.
 
 pub mod policy;
+pub mod s3;
