@@ -5,4 +5,5 @@
 
 pub mod audit;
 pub mod config;
+pub mod policy;
 pub mod s3;

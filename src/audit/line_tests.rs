@@ -216,19 +216,26 @@ proptest! {
     }
 }
 
-/// What a line costs; the bar is kept wide, as this runs unoptimised and beside other tests.
+/// What a line costs: the best of many short runs, as others share the machine. The bar is wide, for unoptimised builds.
 #[test]
 fn a_line_is_cheap() {
-    let event = full();
+    let mut event = full();
+    event.key = Some(b"photos/2026/11/24/DSC_0001.jpg");
+    event.user_agent = Some(b"aws-cli/1.44.0 md/Botocore#1.42.0 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11");
     let mut out = Vec::with_capacity(4096);
     let mut clock = TimeText::default();
-    let rounds = 20_000_u32;
-    let begin = std::time::Instant::now();
-    for _ in 0..rounds {
-        out.clear();
-        write_line(&event, STAMP, &mut clock, &mut out);
-    }
-    let each = begin.elapsed() / rounds;
-    println!("{each:?} a line of {} bytes", out.len());
-    assert!(each < Duration::from_micros(50), "{each:?}");
+    let rounds = 1_000_u32;
+    let best = (0..50)
+        .map(|_| {
+            let begin = std::time::Instant::now();
+            for _ in 0..rounds {
+                out.clear();
+                write_line(&event, STAMP, &mut clock, &mut out);
+            }
+            begin.elapsed() / rounds
+        })
+        .min()
+        .unwrap();
+    println!("{best:?} a line of {} bytes", out.len());
+    assert!(best < Duration::from_micros(20), "{best:?}");
 }
