@@ -221,7 +221,9 @@ proptest! {
 fn a_line_is_cheap() {
     let mut event = full();
     event.key = Some(b"photos/2026/11/24/DSC_0001.jpg");
-    event.user_agent = Some(b"aws-cli/1.44.0 md/Botocore#1.42.0 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11");
+    event.user_agent = Some(
+        b"aws-cli/1.44.0 md/Botocore#1.42.0 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11",
+    );
     let mut out = Vec::with_capacity(4096);
     let mut clock = TimeText::default();
     let rounds = 1_000_u32;

@@ -103,12 +103,7 @@ impl Metrics {
         let grid = |name: &str, help: &str, labels: &[&str], rows: usize, columns: usize| {
             Grid::new(&registry, name, help, labels, rows, columns)
         };
-        let build = IntGaugeVec::new(
-            Opts::new("sealgate_build_info", "1, with the version that runs."),
-            &["version"],
-        )?;
-        registry.register(Box::new(build.clone()))?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        build_info(&registry)?;
         // The last row is for requests whose operation was not recognised.
         let operations = Operation::ALL.len() + 1;
         let metrics = Self {
@@ -186,16 +181,18 @@ impl Metrics {
             encoding: Mutex::new(()),
             registry: registry.clone(),
         };
-        // Alerts ask for these before anything has happened.
-        metrics.reloads.vec.with_label_values(&["applied"]);
-        metrics.reloads.vec.with_label_values(&["refused"]);
-        for how in PutEncryption::ALL {
-            metrics
-                .put_encryption
-                .vec
-                .with_label_values(&[how.as_str()]);
-        }
+        metrics.begin_at_zero();
         Ok(metrics)
+    }
+
+    /// Alerts ask for these before anything has happened.
+    fn begin_at_zero(&self) {
+        for result in ["applied", "refused"] {
+            self.reloads.vec.with_label_values(&[result]);
+        }
+        for how in PutEncryption::ALL {
+            self.put_encryption.vec.with_label_values(&[how.as_str()]);
+        }
     }
 
     /// Counts a request.
@@ -259,6 +256,15 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         String::from_utf8(out).map_err(|e| prometheus::Error::Msg(e.to_string()))
     }
+}
+
+fn build_info(registry: &Registry) -> prometheus::Result<()> {
+    let info = IntGaugeVec::new(
+        Opts::new("sealgate_build_info", "1, with the version that runs."),
+        &["version"],
+    )?;
+    info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    registry.register(Box::new(info))
 }
 
 #[cfg(test)]
