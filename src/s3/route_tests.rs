@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::type_complexity,
+    clippy::too_many_lines
+)]
 use super::*;
 use crate::s3::{Action, actions};
 use http::{HeaderMap, HeaderName};
