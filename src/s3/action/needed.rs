@@ -8,7 +8,7 @@ use crate::s3::query::decode;
 use crate::s3::request::RequestHead;
 use crate::s3::route::Routed;
 
-/// The actions that a request needs. Every one of them must be decided; one Deny denies the request.
+/// The actions that a request needs, the operation's own first. Every one of them must be decided; one Deny denies the request.
 ///
 /// Empty for a CORS preflight alone. For `DeleteObjects` these are the actions of a key without version: see [`deletion`] for
 /// each key; for `PostObject` those of a form without further fields: see [`post_actions`].
