@@ -7,3 +7,5 @@ pub mod audit;
 pub mod config;
 pub mod policy;
 pub mod s3;
+pub mod sigv4;
+pub mod sse;

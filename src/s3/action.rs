@@ -1,10 +1,9 @@
 //! IAM actions, generated from `data/s3-actions.json`, and which of them a request needs.
 
-use std::borrow::Cow;
-
 use http::HeaderMap;
 
-use super::operation::{Needs, Operation};
+use super::operation::{Level, Needs, Operation};
+use super::query::decode;
 use super::request::RequestHead;
 use super::route::Routed;
 
@@ -63,7 +62,13 @@ impl Action {
     /// The action of this name, in any case, with or without `s3:`. Foreign actions need their prefix.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        let same = |row: &&ActionRow| row.name.eq_ignore_ascii_case(name) || row.name.strip_prefix("s3:").is_some_and(|short| short.eq_ignore_ascii_case(name));
+        let same = |row: &&ActionRow| {
+            row.name.eq_ignore_ascii_case(name)
+                || row
+                    .name
+                    .strip_prefix("s3:")
+                    .is_some_and(|short| short.eq_ignore_ascii_case(name))
+        };
         ACTION_TABLE.iter().find(same).map(|row| row.action)
     }
 }
@@ -118,15 +123,30 @@ impl Actions {
     /// None.
     #[must_use]
     pub const fn new() -> Self {
-        Self { list: [Needed { action: Action::PutObject, on: Resource::Service, certain: true }; CAPACITY], len: 0 }
+        Self {
+            list: [Needed {
+                action: Action::PutObject,
+                on: Resource::Service,
+                certain: true,
+            }; CAPACITY],
+            len: 0,
+        }
     }
 
     fn add(&mut self, action: Action, on: Resource) {
-        self.push(Needed { action, on, certain: true });
+        self.push(Needed {
+            action,
+            on,
+            certain: true,
+        });
     }
 
     fn maybe(&mut self, action: Action, on: Resource) {
-        self.push(Needed { action, on, certain: false });
+        self.push(Needed {
+            action,
+            on,
+            certain: false,
+        });
     }
 
     fn push(&mut self, needed: Needed) {
@@ -167,41 +187,108 @@ impl<'a> IntoIterator for &'a Actions {
 /// each key; for `PostObject` those of a form without further fields: see [`post_actions`].
 #[must_use]
 pub fn actions(routed: &Routed<'_>, head: &RequestHead<'_>) -> Actions {
-    let versioned = routed.query.has("versionId");
-    let source_versioned = routed.copy_source.as_ref().is_some_and(|source| source.version_id.is_some());
-    collect(routed.operation, versioned, source_versioned, &|name| routed.amz(head, name))
+    let source_versioned = routed
+        .copy_source
+        .as_ref()
+        .is_some_and(|source| source.version_id.is_some());
+    let versioned = !routed.query.raw().is_empty() && routed.query.has("versionId");
+    collect(
+        routed.operation,
+        versioned,
+        source_versioned,
+        Sent::of(routed, head),
+    )
 }
 
 /// The actions of a POST form, whose fields stand for headers (`acl` and `tagging` for `x-amz-acl` and `x-amz-tagging`).
 #[must_use]
 pub fn post_actions(fields: &HeaderMap) -> Actions {
-    collect(Operation::PostObject, false, false, &|name| {
-        let value = fields.get(name).or_else(|| match name {
-            "x-amz-acl" => fields.get("acl"),
-            "x-amz-tagging" => fields.get("tagging"),
-            _ => None,
-        });
-        value.map(|value| String::from_utf8_lossy(value.as_bytes()))
-    })
+    let mut sent = Sent::default();
+    for (name, value) in fields {
+        sent.note(
+            match name.as_str() {
+                "acl" => "x-amz-acl",
+                "tagging" => "x-amz-tagging",
+                name => name,
+            },
+            value.as_bytes(),
+        );
+    }
+    collect(Operation::PostObject, false, false, sent)
 }
 
 /// The actions that deleting one object needs.
 #[must_use]
 pub fn deletion(version: bool, bypass_governance: bool) -> Actions {
     let mut actions = Actions::new();
-    actions.add(if version { Action::DeleteObjectVersion } else { Action::DeleteObject }, Resource::Object);
+    actions.add(
+        if version {
+            Action::DeleteObjectVersion
+        } else {
+            Action::DeleteObject
+        },
+        Resource::Object,
+    );
     if bypass_governance {
         actions.add(Action::BypassGovernanceRetention, Resource::Object);
     }
     actions
 }
 
-const GRANTS: [&str; 5] = ["x-amz-grant-full-control", "x-amz-grant-read", "x-amz-grant-read-acp", "x-amz-grant-write", "x-amz-grant-write-acp"];
+/// What a request carries besides its operation and needs permissions of its own.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)]
+struct Sent {
+    acl: bool,
+    tagging: bool,
+    replaces_tags: bool,
+    retention: bool,
+    legal_hold: bool,
+    bypasses_governance: bool,
+    locks_bucket: bool,
+    ownership: bool,
+}
 
-type Sent<'s> = dyn Fn(&'static str) -> Option<Cow<'s, str>> + 's;
+impl Sent {
+    /// One walk over the headers; of a presigned request, over the query too.
+    fn of(routed: &Routed<'_>, head: &RequestHead<'_>) -> Self {
+        let mut sent = Self::default();
+        for (name, value) in head.headers {
+            sent.note(name.as_str(), value.as_bytes());
+        }
+        if routed.presigned {
+            for (name, value) in routed.query.pairs() {
+                // The router has refused broken escapes.
+                let name = decode(name, true).unwrap_or_default().to_ascii_lowercase();
+                let value = decode(value.unwrap_or_default(), true).unwrap_or_default();
+                sent.note(std::str::from_utf8(&name).unwrap_or_default(), &value);
+            }
+        }
+        sent
+    }
 
-fn collect<'s>(operation: Operation, versioned: bool, source_versioned: bool, sent: &Sent<'s>) -> Actions {
-    use super::operation::Level;
+    /// `name` is in lower case.
+    fn note(&mut self, name: &str, value: &[u8]) {
+        let Some(name) = name.strip_prefix("x-amz-") else {
+            return;
+        };
+        let is_true = || value.eq_ignore_ascii_case(b"true");
+        match name {
+            "acl" | "grant-full-control" | "grant-read" | "grant-read-acp" | "grant-write"
+            | "grant-write-acp" => self.acl = true,
+            "tagging" => self.tagging = true,
+            "tagging-directive" => self.replaces_tags = value == b"REPLACE",
+            "object-lock-mode" | "object-lock-retain-until-date" => self.retention = true,
+            "object-lock-legal-hold" => self.legal_hold = true,
+            "bypass-governance-retention" => self.bypasses_governance = is_true(),
+            "bucket-object-lock-enabled" => self.locks_bucket = is_true(),
+            "object-ownership" => self.ownership = true,
+            _ => {}
+        }
+    }
+}
+
+fn collect(operation: Operation, versioned: bool, source_versioned: bool, sent: Sent) -> Actions {
     let mut actions = Actions::new();
     let on = match operation.level() {
         Level::Service => Resource::Service,
@@ -210,7 +297,9 @@ fn collect<'s>(operation: Operation, versioned: bool, source_versioned: bool, se
     };
     match operation.needs() {
         Needs::One(action) => actions.add(action, on),
-        Needs::Versioned(plain, with_version) => actions.add(if versioned { with_version } else { plain }, on),
+        Needs::Versioned(plain, with_version) => {
+            actions.add(if versioned { with_version } else { plain }, on)
+        }
         Needs::ByCode => by_code(&mut actions, operation, versioned, source_versioned, sent),
     }
     if let Some(action) = taken_for(operation) {
@@ -222,10 +311,12 @@ fn collect<'s>(operation: Operation, versioned: bool, source_versioned: bool, se
 /// What a store that does not know this (young) sub-resource would do instead: it ignores the parameter. A Deny on that must hold too.
 fn taken_for(operation: Operation) -> Option<Action> {
     match operation {
-        Operation::DeleteBucketMetadataConfiguration | Operation::DeleteBucketMetadataTableConfiguration => Some(Action::DeleteBucket),
-        Operation::CreateSession | Operation::GetBucketAbac | Operation::GetBucketMetadataConfiguration | Operation::GetBucketMetadataTableConfiguration => {
-            Some(Action::ListBucket)
-        }
+        Operation::DeleteBucketMetadataConfiguration
+        | Operation::DeleteBucketMetadataTableConfiguration => Some(Action::DeleteBucket),
+        Operation::CreateSession
+        | Operation::GetBucketAbac
+        | Operation::GetBucketMetadataConfiguration
+        | Operation::GetBucketMetadataTableConfiguration => Some(Action::ListBucket),
         Operation::PutBucketAbac
         | Operation::UpdateBucketMetadataInventoryTableConfiguration
         | Operation::UpdateBucketMetadataJournalTableConfiguration => Some(Action::CreateBucket),
@@ -233,31 +324,48 @@ fn taken_for(operation: Operation) -> Option<Action> {
     }
 }
 
-fn by_code<'s>(actions: &mut Actions, operation: Operation, versioned: bool, source_versioned: bool, sent: &Sent<'s>) {
+fn by_code(
+    actions: &mut Actions,
+    operation: Operation,
+    versioned: bool,
+    source_versioned: bool,
+    sent: Sent,
+) {
     use Operation as O;
-    let is_true = |name| sent(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let acl = || sent("x-amz-acl").is_some() || GRANTS.iter().any(|name| sent(name).is_some());
-    let read = |version: bool| if version { Action::GetObjectVersion } else { Action::GetObject };
+    let read = |version: bool| {
+        if version {
+            Action::GetObjectVersion
+        } else {
+            Action::GetObject
+        }
+    };
     match operation {
         O::PutObject | O::CreateMultipartUpload | O::PostObject | O::CopyObject => {
             actions.add(Action::PutObject, Resource::Object);
-            if acl() {
+            if sent.acl {
                 actions.add(Action::PutObjectAcl, Resource::Object);
             }
-            if sent("x-amz-object-lock-mode").is_some() || sent("x-amz-object-lock-retain-until-date").is_some() {
+            if sent.retention {
                 actions.add(Action::PutObjectRetention, Resource::Object);
             }
-            if sent("x-amz-object-lock-legal-hold").is_some() {
+            if sent.legal_hold {
                 actions.add(Action::PutObjectLegalHold, Resource::Object);
             }
-            if sent("x-amz-tagging").is_some() {
+            if sent.tagging {
                 actions.add(Action::PutObjectTagging, Resource::Object);
             }
             if operation == O::CopyObject {
                 actions.add(read(source_versioned), Resource::CopySource);
                 // Tags are copied unless the request says otherwise; whether there are any, only the store knows.
-                if !sent("x-amz-tagging-directive").is_some_and(|directive| directive == "REPLACE") {
-                    actions.maybe(if source_versioned { Action::GetObjectVersionTagging } else { Action::GetObjectTagging }, Resource::CopySource);
+                if !sent.replaces_tags {
+                    actions.maybe(
+                        if source_versioned {
+                            Action::GetObjectVersionTagging
+                        } else {
+                            Action::GetObjectTagging
+                        },
+                        Resource::CopySource,
+                    );
                     actions.maybe(Action::PutObjectTagging, Resource::Object);
                 }
             }
@@ -278,31 +386,43 @@ fn by_code<'s>(actions: &mut Actions, operation: Operation, versioned: bool, sou
         O::GetObjectAttributes => {
             actions.add(read(versioned), Resource::Object);
             // The user guide's table names the first alone, the API page both.
-            actions.maybe(if versioned { Action::GetObjectVersionAttributes } else { Action::GetObjectAttributes }, Resource::Object);
+            actions.maybe(
+                if versioned {
+                    Action::GetObjectVersionAttributes
+                } else {
+                    Action::GetObjectAttributes
+                },
+                Resource::Object,
+            );
         }
         O::DeleteObject | O::DeleteObjects => {
-            *actions = deletion(versioned && operation == O::DeleteObject, is_true("x-amz-bypass-governance-retention"));
+            *actions = deletion(
+                versioned && operation == O::DeleteObject,
+                sent.bypasses_governance,
+            );
         }
         O::PutObjectRetention => {
             actions.add(Action::PutObjectRetention, Resource::Object);
-            if is_true("x-amz-bypass-governance-retention") {
+            if sent.bypasses_governance {
                 actions.add(Action::BypassGovernanceRetention, Resource::Object);
             }
         }
         O::CreateBucket => {
             actions.add(Action::CreateBucket, Resource::Bucket);
-            if acl() {
+            if sent.acl {
                 actions.add(Action::PutBucketAcl, Resource::Bucket);
             }
-            if is_true("x-amz-bucket-object-lock-enabled") {
+            if sent.locks_bucket {
                 actions.add(Action::PutBucketObjectLockConfiguration, Resource::Bucket);
                 actions.add(Action::PutBucketVersioning, Resource::Bucket);
             }
-            if sent("x-amz-object-ownership").is_some() {
+            if sent.ownership {
                 actions.add(Action::PutBucketOwnershipControls, Resource::Bucket);
             }
         }
-        O::PutBucketReplication => actions.add(Action::PutReplicationConfiguration, Resource::Bucket),
+        O::PutBucketReplication => {
+            actions.add(Action::PutReplicationConfiguration, Resource::Bucket)
+        }
         O::ListBuckets => actions.add(Action::ListAllMyBuckets, Resource::Service),
         O::ListDirectoryBuckets => {
             actions.add(Action::ExpressListAllMyDirectoryBuckets, Resource::Service);
@@ -317,7 +437,10 @@ fn by_code<'s>(actions: &mut Actions, operation: Operation, versioned: bool, sou
             actions.maybe(Action::GetObject, Resource::CopySource);
             actions.maybe(Action::DeleteObject, Resource::CopySource);
         }
-        O::WriteGetObjectResponse => actions.add(Action::ObjectLambdaWriteGetObjectResponse, Resource::Service),
+        O::WriteGetObjectResponse => actions.add(
+            Action::ObjectLambdaWriteGetObjectResponse,
+            Resource::Service,
+        ),
         O::CorsPreflight => {}
         // The table says the rest; a test holds it to that. Should one be missing, nothing but a policy without any
         // statement lets it through: no action is about more than this one.
