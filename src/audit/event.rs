@@ -259,3 +259,52 @@ names! {
         None "none",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(method: &'static str, decision: Decision) -> Event<'static> {
+        let mut event = Event::new(SystemTime::UNIX_EPOCH, "r", method, decision);
+        event.operation = Some(Operation::PutObject);
+        event.status = Some(200);
+        event
+    }
+
+    #[test]
+    fn writes_and_denials_are_durable() {
+        for (method, decision, expect) in [
+            ("PUT", Decision::Allow, true),
+            ("POST", Decision::Allow, true),
+            ("DELETE", Decision::Allow, true),
+            ("GET", Decision::Allow, false),
+            ("HEAD", Decision::Allow, false),
+            ("GET", Decision::Deny, true),
+            ("GET", Decision::Report, true),
+        ] {
+            assert_eq!(
+                event(method, decision).is_durable(),
+                expect,
+                "{method} {decision:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_encrypted() {
+        let mut put = event("PUT", Decision::Allow);
+        assert_eq!(put.put_encryption(), Some(PutEncryption::None));
+        put.sse_requested = Some("AES256");
+        assert_eq!(put.put_encryption(), Some(PutEncryption::Client));
+        put.sse_injected = Some("AES256");
+        assert_eq!(put.put_encryption(), Some(PutEncryption::Injected));
+        put.sealed = true;
+        assert_eq!(put.put_encryption(), Some(PutEncryption::Sealed));
+        put.status = Some(500);
+        assert_eq!(put.put_encryption(), None);
+        assert_eq!(event("PUT", Decision::Deny).put_encryption(), None);
+        let mut part = event("PUT", Decision::Allow);
+        part.operation = Some(Operation::UploadPart);
+        assert_eq!(part.put_encryption(), None);
+    }
+}

@@ -10,6 +10,7 @@ use prometheus::{
 
 use super::event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
 use super::file::AuditSink;
+use super::process::Process;
 use crate::s3::Operation;
 
 /// How reading the configuration again ended.
@@ -38,7 +39,8 @@ pub struct Metrics {
     audit_lost: IntCounter,
     duration: Histogram,
     store_duration: Histogram,
-    encoding: Mutex<()>,
+    /// Held while the text is made: its counts are brought up to date before.
+    process: Mutex<Process>,
 }
 
 /// A counter of labels from closed sets: a cell for each combination, filled when it is first counted, so that
@@ -178,7 +180,7 @@ impl Metrics {
                 "sealgate_store_duration_seconds",
                 "Time from sending a head to the store to the head of its answer.",
             )?,
-            encoding: Mutex::new(()),
+            process: Mutex::new(Process::register(&registry)?),
             registry: registry.clone(),
         };
         metrics.begin_at_zero();
@@ -243,7 +245,8 @@ impl Metrics {
     /// # Errors
     /// Not with metrics of these kinds.
     pub fn encode(&self, sink: Option<&AuditSink>) -> prometheus::Result<String> {
-        let _one = self.encoding.lock().unwrap_or_else(PoisonError::into_inner);
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.update();
         if let Some(sink) = sink {
             for (counter, now) in [
                 (&self.audit_errors, sink.errors()),
@@ -326,6 +329,12 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }
         assert!(text.contains("sealgate_build_info{version=\""));
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap();
+            line.trim().parse().unwrap()
+        };
+        assert!(value("process_resident_memory_bytes ") > 0.0);
+        assert!(value("process_open_fds ") > 0.0);
         assert!(text.contains("sealgate_request_duration_seconds_bucket{le=\"0.0001\"}"));
         // PutObject, CopyObject, CreateMultipartUpload and PostObject, each once without an encryption.
         assert!(

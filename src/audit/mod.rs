@@ -5,6 +5,7 @@ mod event;
 mod file;
 mod line;
 mod metrics;
+mod process;
 mod tail;
 
 pub use clock::TimeText;

@@ -185,6 +185,8 @@ shutdown: {drain: 1m}
     assert!(finance.matches("finance-1", Some(b"in/x")));
     assert!(!finance.matches("finance-1", Some(b"out/x")));
     assert!(!finance.matches("finance-1", None));
+    assert_eq!(config.rule("finance-1", Some(b"in/x")).unwrap().index, 0);
+    assert_eq!(config.rule("finance-1", None).unwrap().index, 2);
     assert_eq!(
         inline.policy.as_ref().unwrap().text,
         r#"{"Version":"2012-10-17","Statement":[{"Resource":"arn:aws:s3:::b/${aws:username}/*"}]}"#

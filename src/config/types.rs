@@ -47,6 +47,14 @@ pub struct Config {
     pub drain: Duration,
 }
 
+impl Config {
+    /// The rule for a bucket and key: the first that matches. Without one the request is refused.
+    #[must_use]
+    pub fn rule(&self, bucket: &str, key: Option<&[u8]>) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.matches(bucket, key))
+    }
+}
+
 /// One address on which clients are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
