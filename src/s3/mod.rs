@@ -1,0 +1,4 @@
+//! What an S3 request is.
+
+pub mod form;
+pub mod xml;
