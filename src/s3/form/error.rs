@@ -1,5 +1,7 @@
 //! What is wrong with a form, in S3's words where S3 has them.
 
+use crate::s3::{ErrorCode, S3Error};
+
 /// Why a POST form is refused. No value of a field is ever part of an error: it may be a signature or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -39,4 +41,22 @@ pub enum FormError {
     /// A field that decides something follows the file, where S3 ignores it and other stores may not.
     #[error("The form field {0} follows the file; put it before the file, S3 ignores what comes after it.")]
     AfterFile(String),
+}
+
+impl From<FormError> for S3Error {
+    fn from(error: FormError) -> Self {
+        let message = error.to_string();
+        match error {
+            FormError::Boundary(_) | FormError::Malformed(_) => Self::new(ErrorCode::MalformedPostRequest, message),
+            FormError::TooLarge { limit } => {
+                Self::new(ErrorCode::MaxPostPreDataLengthExceeded, message).with("MaxSizeAllowed", limit.to_string())
+            }
+            FormError::NoKey => Self::invalid_argument(message, "key", ""),
+            FormError::NoFile => Self::invalid_argument(message, "file", "0"),
+            FormError::KeyTooLong => Self::new(ErrorCode::KeyTooLong, message),
+            FormError::Duplicate(name) | FormError::AfterFile(name) | FormError::Invalid { name, .. } => {
+                Self::new(ErrorCode::InvalidArgument, message).with("ArgumentName", name)
+            }
+        }
+    }
 }

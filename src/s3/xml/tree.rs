@@ -3,12 +3,14 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
+use crate::s3::{ErrorCode, S3Error};
+
 /// Elements within elements.
 const MAX_DEPTH: usize = 16;
 /// Elements in a document: six for each of 1000 objects to delete, and some.
 const MAX_ELEMENTS: usize = 8192;
 
-/// Why a body is refused; all are S3's `MalformedXML` (400), save [`XmlError::TooLong`].
+/// Why a body is refused; S3's `MalformedXML`, or `EntityTooLarge`; both 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum XmlError {
@@ -21,6 +23,17 @@ pub enum XmlError {
     /// Not the document that S3 publishes for the operation.
     #[error("The XML you provided was not well-formed or did not validate against our published schema. {0}")]
     Malformed(&'static str),
+}
+
+impl From<XmlError> for S3Error {
+    fn from(error: XmlError) -> Self {
+        match error {
+            XmlError::TooLong { limit } => {
+                Self::new(ErrorCode::EntityTooLarge, error.to_string()).with("MaxSizeAllowed", limit.to_string())
+            }
+            XmlError::Malformed(_) => Self::new(ErrorCode::MalformedXml, error.to_string()),
+        }
+    }
 }
 
 /// One element: its name without attributes, its children or its text.
