@@ -3,10 +3,9 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::FormError;
+use crate::s3::address::{AddressError, check_key};
 use crate::s3::xml::{Tagging, XML_BYTES};
 
-/// S3's greatest key, in bytes.
-const MAX_KEY: usize = 1024;
 /// What S3 puts the file's name in place of.
 const FILENAME: &[u8] = b"${filename}";
 
@@ -169,8 +168,10 @@ fn key(fields: &[Field], file: &FilePart) -> Result<String, FormError> {
     if key.is_empty() {
         return Err(FormError::NoKey);
     }
-    if key.len() > MAX_KEY {
-        return Err(FormError::KeyTooLong);
+    match check_key(&key) {
+        Ok(()) => {}
+        Err(AddressError::KeyTooLong(_)) => return Err(FormError::KeyTooLong),
+        Err(_) => return Err(invalid("key", "it must be UTF-8 without NUL and must not climb out of its bucket with `..`.")),
     }
     String::from_utf8(key).map_err(|_| invalid("key", "a key is UTF-8 text."))
 }

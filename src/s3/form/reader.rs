@@ -65,7 +65,7 @@ impl FormReader {
     pub fn feed(&mut self, chunk: &[u8]) -> Result<Progress, FormError> {
         self.raw.extend_from_slice(chunk);
         let step = self.advance()?;
-        let read = step.as_ref().map_or(self.raw.len(), |form| form.file_offset());
+        let read = step.as_ref().map_or(self.raw.len(), Form::file_offset);
         if read > self.limit {
             return Err(FormError::TooLarge { limit: self.limit });
         }

@@ -60,6 +60,7 @@ fn refuses_as_s3_does() {
     assert_eq!(whole(&[part("key", "k"), "--b--\r\n".into()].concat()).unwrap_err(), FormError::NoFile);
     assert_eq!(whole(&[part("key", &"k".repeat(1025)), file("f", "x")].concat()).unwrap_err(), FormError::KeyTooLong);
     assert!(matches!(whole(&part("key", "k")).unwrap_err(), FormError::Malformed(_)));
+    assert!(matches!(whole(&[part("key", "../other/k"), file("f", "x")].concat()), Err(FormError::Invalid { .. })));
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! The body of `DeleteObjects`: `Delete/{Quiet?, Object{Key, VersionId?, ...}+}`.
 
 use super::{Element, XmlError};
+use crate::s3::address::check_key;
 
 /// How many objects one request may name.
 pub const MAX_OBJECTS: usize = 1000;
-/// S3's greatest key, in bytes.
-const MAX_KEY: usize = 1024;
 
 /// One object to delete.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,8 +52,8 @@ impl DeleteRequest {
 fn object(element: &Element) -> Result<ObjectId, XmlError> {
     element.only(&["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
     let key = element.one_text("Key")?.unwrap_or_default();
-    if key.is_empty() || key.len() > MAX_KEY {
-        return Err(XmlError::Malformed("A key has 1 to 1024 bytes."));
+    if key.is_empty() || check_key(key.as_bytes()).is_err() {
+        return Err(XmlError::Malformed("A key has 1 to 1024 bytes and does not climb out of its bucket with `..`."));
     }
     // An empty VersionId is read as none by some stores and as a version by others.
     let version_id = element.one_text("VersionId")?;
@@ -101,6 +100,7 @@ mod tests {
             "<Delete><Object><Key>k</Key><Key>l</Key></Object></Delete>",
             "<Delete><Object><Key></Key></Object></Delete>",
             "<Delete><Object></Object></Delete>",
+            "<Delete><Object><Key>../other/k</Key></Object></Delete>",
             "<Delete><Object><Key>k</Key><VersionId/></Object></Delete>",
             "<Delete><Object><Key>a\rb</Key></Object></Delete>",
             "<Delete><Object><Key>a<!-- c -->b</Key></Object></Delete>",
