@@ -6,6 +6,7 @@ pub mod document;
 pub mod issue;
 pub mod json;
 pub mod key;
+pub mod lint;
 pub mod operator;
 pub mod parse;
 
