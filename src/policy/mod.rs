@@ -15,6 +15,7 @@ pub mod explain;
 pub mod issue;
 pub mod json;
 pub mod key;
+pub mod lint;
 pub mod operator;
 pub mod parse;
 pub mod pattern;
