@@ -145,14 +145,14 @@ impl Keeper {
             .routed
             .amz(facts.head, "x-amz-bypass-governance-retention")
             .is_some_and(|v| v.eq_ignore_ascii_case("true"));
-        self.all(facts, &s3::deletion(object.versioned, bypass), Some(object.key))
+        self.all(facts, &s3::action::deletion(object.versioned, bypass), Some(object.key))
     }
 
     /// Decides a POST form: `facts.form` holds its fields, `key` the key that the store will see.
     #[must_use]
     pub fn form<'k>(&'k self, facts: &Facts<'_>, key: &[u8]) -> Verdict<'k> {
         let fields = facts.form.unwrap_or(facts.head.headers);
-        self.all(facts, &s3::post_actions(fields), Some(key))
+        self.all(facts, &s3::action::post_actions(fields), Some(key))
     }
 
     /// Whether the objects that a body names could be decided differently from one another: the body must be read then.
@@ -309,7 +309,7 @@ fn things<'a>(
             None => vec![(bucket, None)],
             Some(key) => {
                 let mut all = vec![(bucket, Some(key.into()))];
-                if let Some(cleaned) = s3::cleaned(key) {
+                if let Some(cleaned) = s3::address::cleaned(key) {
                     all.push((bucket, Some(cleaned.into())));
                 }
                 all

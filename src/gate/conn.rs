@@ -54,8 +54,8 @@ pub enum Continue {
 pub struct Client {
     /// The socket's peer address.
     pub ip: IpAddr,
-    /// The TLS version, as rustls names it (`TLSv1.3`); `None` without TLS.
-    pub tls: Option<String>,
+    /// The TLS version, `1.2` or `1.3`; `None` without TLS.
+    pub tls: Option<&'static str>,
 }
 
 impl Client {
@@ -70,7 +70,10 @@ impl Client {
             .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |a| a.ip().to_canonical());
         Self {
             ip,
-            tls: stream.get_ssl_digest().map(|d| d.version.to_string()),
+            tls: stream.get_ssl_digest().map(|d| {
+                // No other versions are spoken.
+                if d.version.ends_with('3') { "1.3" } else { "1.2" }
+            }),
         }
     }
 }

@@ -4,12 +4,12 @@
 //! the connection ([`Conn`]) to pingora, take the connection back. In the end: close at once where nothing can be
 //! lost, linger where the client may still be sending.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::RefCell, future::poll_fn, pin::Pin, sync::Arc, task::ready, time::Duration};
 
 use bytes::BytesMut;
 use pingora::{
     apps::HttpServerApp,
-    protocols::{GetSocketDigest, Ssl, Stream, http::ServerSession},
+    protocols::{Stream, http::ServerSession},
     proxy::HttpProxy,
     server::ShutdownWatch,
 };
@@ -17,13 +17,13 @@ use tokio::{
     io::{AsyncRead, AsyncWriteExt, ReadBuf},
     time::{Instant, timeout_at},
 };
-use std::{cell::RefCell, future::poll_fn, pin::Pin, task::ready};
 
 use super::{
     conn::{Client, Conn, Rest},
-    linger::{Ended, Linger},
+    linger::Linger,
     phases::Gate,
     refusal,
+    shared::Shared,
     store::StoreConnector,
 };
 use crate::http1::head::{Head, HeadError, HeadLimits, examine};
@@ -58,7 +58,7 @@ enum Arrival {
 /// Serves one connection.
 pub async fn serve(
     proxy: Arc<HttpProxy<Gate, StoreConnector>>,
-    gate: Arc<super::phases::Shared>,
+    gate: Arc<Shared>,
     stream: Stream,
     mut shutdown: ShutdownWatch,
 ) {
@@ -112,9 +112,9 @@ pub async fn serve(
     }
 }
 
-async fn linger(gate: &super::phases::Shared, rest: Rest) {
+async fn linger(gate: &Shared, rest: Rest) {
     let ended = gate.door.linger.close(rest.stream).await;
-    gate.metrics.lingered(ended == Ended::ByTime);
+    gate.metrics.lingered(ended);
 }
 
 /// Waits for a head. Bytes beyond it stay in `rest.ahead`, behind the head.

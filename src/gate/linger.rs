@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::audit::Lingered;
 use pingora::protocols::Stream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,21 +22,12 @@ pub struct Linger {
     pub time: Duration,
 }
 
-/// How a lingering connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The client closed its side.
-    ByClient,
-    /// The time was over.
-    ByTime,
-}
-
 impl Linger {
     /// Shuts the write side down and lets the client finish.
-    pub async fn close(self, mut stream: Stream) -> Ended {
+    pub async fn close(self, mut stream: Stream) -> Lingered {
         let deadline = Instant::now() + self.time;
         if !matches!(timeout_at(deadline, stream.shutdown()).await, Ok(Ok(()))) {
-            return Ended::ByClient;
+            return Lingered::Done;
         }
         let mut left = self.bytes;
         let mut scratch = vec![0; 16 * 1024];
@@ -44,8 +36,8 @@ impl Linger {
                 .len()
                 .min(usize::try_from(left).unwrap_or(usize::MAX));
             match timeout_at(deadline, stream.read(&mut scratch[..room])).await {
-                Err(_) => return Ended::ByTime,
-                Ok(Err(_) | Ok(0)) => return Ended::ByClient,
+                Err(_) => return Lingered::Time,
+                Ok(Err(_) | Ok(0)) => return Lingered::Done,
                 Ok(Ok(n)) => left -= n as u64,
             }
         }
@@ -55,18 +47,18 @@ impl Linger {
 }
 
 /// Keeps a connection that is not read any more until its peer has gone.
-async fn hold(stream: &Stream, deadline: Instant) -> Ended {
+async fn hold(stream: &Stream, deadline: Instant) -> Lingered {
     const LOOK_EVERY: Duration = Duration::from_millis(100);
     let socket = stream.get_socket_digest();
     loop {
         let state = socket.as_ref().and_then(|s| s.tcp_info());
         if state.is_some_and(|info| !OPEN_STATES.contains(&info.tcpi_state)) {
-            return Ended::ByClient;
+            return Lingered::Bytes;
         }
         let next = Instant::now() + LOOK_EVERY;
         if next >= deadline {
             sleep_until(deadline).await;
-            return Ended::ByTime;
+            return Lingered::Time;
         }
         sleep_until(next).await;
     }

@@ -45,7 +45,7 @@ pub async fn refuse_head(
         code: answer.code,
         reason: Some(reason),
         source_ip: Some(client.ip),
-        tls: client.tls.as_deref(),
+        tls: client.tls,
         error: answer.error.as_deref(),
         duration: Duration::ZERO,
         // What stands for the method has not been understood.

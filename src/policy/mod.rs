@@ -20,6 +20,7 @@ pub mod operator;
 pub mod parse;
 pub mod pattern;
 pub mod principal;
+pub mod short;
 
 pub use action_set::ActionSet;
 pub use check::check;
