@@ -59,7 +59,10 @@ def result(value, names: dict[str, str]):
             if key not in ("ResponseMetadata",)
         }
     if isinstance(value, (list, tuple)):
-        return [result(item, names) for item in value]
+        items = [result(item, names) for item in value]
+        # Tags are a set: versitygw answers them in another order each time.
+        tags = items and all(isinstance(i, dict) and i.keys() == {"Key", "Value"} for i in items)
+        return sorted(items, key=str) if tags else items
     if isinstance(value, datetime.datetime):
         return "TIME"
     if isinstance(value, bytes):
