@@ -21,8 +21,11 @@ os.environ.update(
     NO_PROXY="127.0.0.1",
 )
 
+from harness.fakestore import FakeStore  # noqa: E402
+from harness.rules import RULES  # noqa: E402
 from harness.sealgate import Sealgate  # noqa: E402
 from harness.stores import STORES  # noqa: E402
+from harness.wire import Wire  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +66,51 @@ def open_proxies(scratch, stores):
     yield start
     for proxy in running.values():
         proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def _fake():
+    store = FakeStore()
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+def fake(_fake) -> FakeStore:
+    """The scriptable store, honest again and with nothing seen."""
+    _fake.reset()
+    return _fake
+
+
+@pytest.fixture(scope="session")
+def _gate(scratch, _fake):
+    with Sealgate(scratch / "gate", _fake.endpoint, RULES, base_domains=["s3.example.test"]) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def gate(_gate, fake) -> Sealgate:
+    """Sealgate in front of the scriptable store, with a rule for each habit (`harness/rules.py`)."""
+    assert _gate.process.alive(), _gate.process.output()[-4000:]
+    return _gate
+
+
+@pytest.fixture(scope="session")
+def gates(scratch, _fake):
+    """Further proxies in front of the scriptable store, by a name and what differs; each started once."""
+    running = {}
+
+    def start(name: str, **more):
+        if name not in running:
+            running[name] = Sealgate(scratch / f"gate-{name}", _fake.endpoint, more.pop("rules", RULES), **more).start()
+        return running[name]
+
+    yield start
+    for proxy in running.values():
+        proxy.stop()
+
+
+@pytest.fixture
+def wire(gate):
+    with Wire(gate.address) as connection:
+        yield connection

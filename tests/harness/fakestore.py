@@ -199,14 +199,9 @@ class FakeStore:
         return f"http://{self.address}"
 
     def reset(self):
-        """Forget what was seen, be honest again, and drop the connections that stand."""
+        """Forget what was seen and be honest again."""
         self.behave = honest
         self.seen = []
-        for sock in list(self._open):
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     def last(self) -> Seen:
         assert self.seen, "the store saw no request"
@@ -215,7 +210,11 @@ class FakeStore:
     def stop(self):
         self._stopped = True
         self._listener.close()
-        self.reset()
+        for sock in list(self._open):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def _accept(self):
         while not self._stopped:

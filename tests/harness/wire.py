@@ -186,3 +186,25 @@ def exchange(address: str, raw: bytes, timeout: float = 10) -> bytes:
         except (TimeoutError, ConnectionResetError):
             pass
         return wire.buffer
+
+
+def assert_refused(answer: Answer, status: int = 403, code: str = "AccessDenied", closes: bool | None = None):
+    """A refusal of Sealgate's own: an S3 error document that names the request as its headers do.
+
+    `closes` says whether the answer must announce the end of the connection, or must not; None where either is right.
+    """
+    assert answer.status == status, answer
+    assert answer.reason.strip(), f"no reason phrase: {answer.status_line!r}"
+    error = answer.xml()
+    assert error["Code"] == code, answer
+    assert error["Message"], answer
+    assert answer["content-type"] == "application/xml", answer
+    assert re.fullmatch(r"[0-9A-Z]{16}", answer["x-amz-request-id"] or ""), answer
+    assert answer["x-amz-id-2"], answer
+    assert error["RequestId"] == answer["x-amz-request-id"], answer
+    assert error["HostId"] == answer["x-amz-id-2"], answer
+    assert answer.all("content-length") == [str(len(answer.body))], answer
+    if closes is True:
+        assert (answer["connection"] or "").lower() == "close", answer
+    if closes is False:
+        assert (answer["connection"] or "").lower() != "close", answer
