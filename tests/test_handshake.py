@@ -7,7 +7,9 @@ import time
 import pytest
 
 from harness import fakestore
+from harness.process import free_port
 from harness.rules import EXPECT, SSE
+from harness.sealgate import Sealgate
 from harness.wire import Wire, assert_refused
 
 MIB = 1024 * 1024
@@ -590,21 +592,20 @@ def test_10000_denials_on_one_connection(wire, fake):
 
 
 def test_store_that_is_not_there(scratch):
-    from harness.process import free_port
-    from harness.sealgate import Sealgate
-
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    gate = Sealgate(scratch / "nowhere", nowhere, [{"bucket": "open"}, {"bucket": "locked", "require": "any"}])
-    with gate.start_any(), Wire(gate.address) as wire:
-        wire.request("GET", "/open/k")
-        assert_refused(wire.answer("GET"), 503, "ServiceUnavailable")
-    with gate.start_any(), Wire(gate.address) as wire:
-        wire.request("PUT", "/open/k", EXPECT, length=100)
-        interim, answer = wire.final()
-        assert interim == []
-        assert_refused(answer, 503, "ServiceUnavailable", closes=True)
-        assert wire.ends()
-    with gate.start_any(), Wire(gate.address) as wire:
-        wire.request("PUT", "/locked/k", EXPECT, length=100)
-        assert_refused(wire.answer(), closes=True)
-    gate.stop()
+    gate = Sealgate(scratch / "nowhere", f"http://127.0.0.1:{free_port()}", [{"bucket": "open"}, {"bucket": "locked", "require": "any"}])
+    gate.start(ready="/healthz")
+    try:
+        with Wire(gate.address) as wire:
+            wire.request("GET", "/open/k")
+            assert_refused(wire.answer("GET"), 503, "ServiceUnavailable")
+        with Wire(gate.address) as wire:
+            wire.request("PUT", "/open/k", EXPECT, length=100)
+            interim, answer = wire.final()
+            assert interim == []
+            assert_refused(answer, 503, "ServiceUnavailable", closes=True)
+            assert wire.ends()
+        with Wire(gate.address) as wire:
+            wire.request("PUT", "/locked/k", EXPECT, length=100)
+            assert_refused(wire.answer(), closes=True)
+    finally:
+        gate.stop()

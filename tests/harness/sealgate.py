@@ -40,10 +40,10 @@ class Sealgate:
     def endpoint(self) -> str:
         return f"http://{self.address}"
 
-    def start(self) -> "Sealgate":
+    def start(self, ready: str = "/readyz") -> "Sealgate":
         self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False))
         self.process = Process("sealgate", [sealgate(), "run", "--config", self.config_file], self.folder / "log")
-        self.process.wait_ready(lambda: self.admin("/readyz")[0] == 200)
+        self.process.wait_ready(lambda: self.admin(ready)[0] == 200)
         return self
 
     def stop(self):
