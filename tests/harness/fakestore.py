@@ -18,7 +18,7 @@ class Seen:
         self.method, self.target = (self.line.split(" ") + ["", ""])[:2]
         self.header_lines = lines[1:]
         self.headers = [(n.lower(), v.strip()) for n, _, v in (line.partition(":") for line in lines[1:])]
-        self.body = b""
+        self.body = bytearray()
         self.complete = False
         self.at = time.monotonic()
 
