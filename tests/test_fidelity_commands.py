@@ -52,7 +52,7 @@ class Notes:
             body = head.pop("Body").read()
             meta = {k: v for k, v in head["Metadata"].items() if k != "mtime" and not k.startswith("s3cmd")}
             self.steps.append((f"stored {entry['Key']}", {
-                "size": entry["Size"], "body": body, "etag": entry["ETag"], "type": head["ContentType"], "meta": meta,
+                "size": entry["Size"], "body": body, "etag": entry["ETag"], "type": head.get("ContentType"), "meta": meta,
                 "cache": head.get("CacheControl"),
             }))
 
