@@ -4,6 +4,7 @@
 //! ready; [`evaluate`] decides with the facts of a [`evaluate::Context`].
 
 pub mod action_set;
+pub mod cases;
 pub mod check;
 pub mod compiled;
 pub mod context;
@@ -33,3 +34,4 @@ pub use issue::{Issue, IssueKind, Issues};
 pub use key::{Key, KeyType, NotKnown};
 pub use operator::{Comparison, Family, Operator, Quantifier};
 pub use principal::{NotAPrincipal, Principal, PrincipalType};
+pub use short::{Encryption, Require, ShortError, ShortForm};
