@@ -5,3 +5,5 @@
 
 pub mod policy;
 pub mod s3;
+pub mod sigv4;
+pub mod sse;

@@ -117,7 +117,11 @@ pub struct S3Error {
 impl S3Error {
     /// An error without details.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            details: Vec::new(),
+        }
     }
 
     /// The same with one more element.
@@ -128,8 +132,14 @@ impl S3Error {
     }
 
     /// `InvalidArgument` with the argument's name and value. Never pass a secret as the value.
-    pub fn invalid_argument(message: impl Into<Cow<'static, str>>, name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self::new(ErrorCode::InvalidArgument, message).with("ArgumentName", name).with("ArgumentValue", value)
+    pub fn invalid_argument(
+        message: impl Into<Cow<'static, str>>,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+            .with("ArgumentName", name)
+            .with("ArgumentValue", value)
     }
 
     /// The HTTP status.
@@ -217,7 +227,13 @@ mod tests {
             (ErrorCode::NoSuchKey, 404),
         ] {
             assert_eq!(code.status().as_u16(), status, "{code}");
-            assert!(!code.status().canonical_reason().unwrap_or_default().is_empty());
+            assert!(
+                !code
+                    .status()
+                    .canonical_reason()
+                    .unwrap_or_default()
+                    .is_empty()
+            );
         }
         for code in ErrorCode::ALL {
             assert_eq!(ErrorCode::from_name(code.as_str()), Some(*code));

@@ -58,7 +58,10 @@ impl Operation {
     /// The operation of this API name, in exactly this spelling.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        OPERATION_TABLE.iter().find(|row| row.name == name).map(|row| row.operation)
+        OPERATION_TABLE
+            .iter()
+            .find(|row| row.name == name)
+            .map(|row| row.operation)
     }
 
     /// The HTTP method.
@@ -100,13 +103,19 @@ impl Operation {
     /// Whether it chooses an object's encryption: it may carry `x-amz-server-side-encryption` and decides what is stored.
     #[must_use]
     pub fn chooses_encryption(self) -> bool {
-        matches!(self, Self::PutObject | Self::CopyObject | Self::CreateMultipartUpload | Self::PostObject)
+        matches!(
+            self,
+            Self::PutObject | Self::CopyObject | Self::CreateMultipartUpload | Self::PostObject
+        )
     }
 
     /// Whether it is a step of an upload whose encryption `CreateMultipartUpload` fixed.
     #[must_use]
     pub fn continues_upload(self) -> bool {
-        matches!(self, Self::UploadPart | Self::UploadPartCopy | Self::CompleteMultipartUpload)
+        matches!(
+            self,
+            Self::UploadPart | Self::UploadPartCopy | Self::CompleteMultipartUpload
+        )
     }
 
     /// Whether the store may write an object's bytes or its encryption because of it.
@@ -114,7 +123,9 @@ impl Operation {
     /// `RenameObject` and `UpdateObjectEncryption` count: a store that does not know their sub-resource takes them for `PutObject`.
     #[must_use]
     pub fn writes_object(self) -> bool {
-        self.chooses_encryption() || self.continues_upload() || matches!(self, Self::RenameObject | Self::UpdateObjectEncryption)
+        self.chooses_encryption()
+            || self.continues_upload()
+            || matches!(self, Self::RenameObject | Self::UpdateObjectEncryption)
     }
 
     /// Whether its body names the objects it is about, so that they can only be decided once it is read.
@@ -155,7 +166,9 @@ mod tests {
     #[test]
     fn encryption_is_chosen_where_the_table_has_the_header() {
         for operation in Operation::ALL {
-            let has = operation.sse_headers().contains(&"x-amz-server-side-encryption");
+            let has = operation
+                .sse_headers()
+                .contains(&"x-amz-server-side-encryption");
             let expected = operation.chooses_encryption() || *operation == Operation::CreateSession;
             assert_eq!(has, expected, "{operation}");
         }

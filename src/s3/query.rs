@@ -37,10 +37,13 @@ impl<'a> Query<'a> {
 
     /// The pairs as received, in order: name, and value where there is a `=`. Empty pairs (`a&&b`) are left out.
     pub fn pairs(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
-        self.raw.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| match pair.iter().position(|&byte| byte == b'=') {
-            Some(at) => (&pair[..at], Some(&pair[at + 1..])),
-            None => (pair, None),
-        })
+        self.raw
+            .split(|&byte| byte == b'&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| match pair.iter().position(|&byte| byte == b'=') {
+                Some(at) => (&pair[..at], Some(&pair[at + 1..])),
+                None => (pair, None),
+            })
     }
 
     /// The decoded value of the first parameter of this name, in exactly this case; empty where it has none.
@@ -58,16 +61,21 @@ impl<'a> Query<'a> {
     /// Whether a parameter of this name is there, with a value or without.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.pairs().any(|(raw, _)| name_is(raw, name.as_bytes(), false))
+        self.pairs()
+            .any(|(raw, _)| name_is(raw, name.as_bytes(), false))
     }
 
     fn find(&self, is: impl Fn(&[u8]) -> bool) -> Option<Cow<'a, str>> {
         let (_, value) = self.pairs().find(|(name, _)| is(name))?;
         // The router has refused values that matter and are no UTF-8.
-        Some(match decode(value.unwrap_or_default(), true).unwrap_or_default() {
-            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-            Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())),
-        })
+        Some(
+            match decode(value.unwrap_or_default(), true).unwrap_or_default() {
+                Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+                Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| {
+                    String::from_utf8_lossy(error.as_bytes()).into_owned()
+                })),
+            },
+        )
     }
 }
 
@@ -76,7 +84,10 @@ impl<'a> Query<'a> {
 /// # Errors
 /// A `%` without two hexadecimal digits.
 pub fn decode(raw: &[u8], plus_is_space: bool) -> Result<Cow<'_, [u8]>, BadEscape> {
-    let Some(first) = raw.iter().position(|&byte| byte == b'%' || (plus_is_space && byte == b'+')) else {
+    let Some(first) = raw
+        .iter()
+        .position(|&byte| byte == b'%' || (plus_is_space && byte == b'+'))
+    else {
         return Ok(Cow::Borrowed(raw));
     };
     let mut out = Vec::with_capacity(raw.len());
@@ -86,7 +97,9 @@ pub fn decode(raw: &[u8], plus_is_space: bool) -> Result<Cow<'_, [u8]>, BadEscap
         rest = tail;
         match byte {
             b'%' => {
-                let [high, low, tail @ ..] = tail else { return Err(BadEscape) };
+                let [high, low, tail @ ..] = tail else {
+                    return Err(BadEscape);
+                };
                 out.push((hex(*high)? << 4) | hex(*low)?);
                 rest = tail;
             }
@@ -125,7 +138,13 @@ fn hex(digit: u8) -> Result<u8, BadEscape> {
 
 /// Whether a raw name decodes to `name`. Does not allocate for names without escapes.
 pub(crate) fn name_is(raw: &[u8], name: &[u8], any_case: bool) -> bool {
-    let same = |bytes: &[u8]| if any_case { bytes.eq_ignore_ascii_case(name) } else { bytes == name };
+    let same = |bytes: &[u8]| {
+        if any_case {
+            bytes.eq_ignore_ascii_case(name)
+        } else {
+            bytes == name
+        }
+    };
     if raw.len() < name.len() {
         return false;
     }
@@ -147,7 +166,12 @@ mod tests {
         assert_eq!(query.get("tagging").as_deref(), Some("1"));
         assert_eq!(query.get("semi;colon").as_deref(), Some("2"));
         assert!(!query.has("ACL") && !query.has("colon"));
-        assert_eq!(Query::new(b"X-Amz-Acl=private").get_any_case("x-amz-acl").as_deref(), Some("private"));
+        assert_eq!(
+            Query::new(b"X-Amz-Acl=private")
+                .get_any_case("x-amz-acl")
+                .as_deref(),
+            Some("private")
+        );
         assert_eq!(format!("{query:?}"), "Query(51 bytes)");
     }
 
