@@ -4,6 +4,7 @@
 //! ready; [`evaluate`] decides with the facts of a [`evaluate::Context`].
 
 pub mod action_set;
+pub mod cases;
 pub mod check;
 pub mod compiled;
 pub mod context;
@@ -19,6 +20,7 @@ pub mod operator;
 pub mod parse;
 pub mod pattern;
 pub mod principal;
+pub mod short;
 
 pub use action_set::ActionSet;
 pub use check::check;
@@ -31,3 +33,4 @@ pub use issue::{Issue, IssueKind, Issues};
 pub use key::{Key, KeyType, NotKnown};
 pub use operator::{Comparison, Family, Operator, Quantifier};
 pub use principal::{NotAPrincipal, Principal, PrincipalType};
+pub use short::{Encryption, Require, ShortError, ShortForm};

@@ -26,6 +26,11 @@ pub enum AddressError {
     /// A `Host` that is none.
     #[error("the Host header is not a host name with an optional port")]
     Host,
+    /// AWS would read a bucket from the host, and no base domain says so.
+    #[error(
+        "the Host header names a bucket under a domain that is not among base_domains: add it there"
+    )]
+    ForeignDomain,
     /// Not a bucket name.
     #[error("The specified bucket is not valid.")]
     Bucket,
@@ -213,6 +218,7 @@ fn bucket_of_host<'a>(
         }
     }
     match best {
+        None if names_a_bucket_at_aws(name) => Err(AddressError::ForeignDomain),
         None | Some((_, "")) => Ok(None),
         // Host names have no case, buckets do: which of the two a store would take is open.
         Some((_, label)) if label.bytes().any(|byte| byte.is_ascii_uppercase()) => {
@@ -223,6 +229,21 @@ fn bucket_of_host<'a>(
             Ok(Some(Cow::Borrowed(label)))
         }
     }
+}
+
+/// Whether AWS reads a bucket from this name: there `Host` counts even if no base domain is configured here.
+///
+/// Path style are `s3.amazonaws.com`, `s3.REGION...`, `s3-REGION...`, `s3-fips.dualstack.REGION...`: "s3" comes first and only there.
+fn names_a_bucket_at_aws(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let Some(labels) = lower
+        .strip_suffix(".amazonaws.com")
+        .or_else(|| lower.strip_suffix(".amazonaws.com.cn"))
+    else {
+        return false;
+    };
+    let mut labels = labels.split('.').map(|label| label.starts_with("s3"));
+    labels.next() != Some(true) || labels.any(|s3| s3)
 }
 
 fn is_port(text: &str) -> bool {

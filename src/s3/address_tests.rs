@@ -195,3 +195,31 @@ fn cleaning_tells_what_a_store_may_see() {
         );
     }
 }
+
+#[test]
+fn aws_reads_buckets_from_hosts_whatever_is_configured() {
+    for host in [
+        "s3.amazonaws.com",
+        "s3.eu-west-1.amazonaws.com",
+        "s3-eu-west-1.amazonaws.com",
+        "S3-fips.dualstack.us-east-1.amazonaws.com:443",
+    ] {
+        assert_eq!(at("/b/k", host).unwrap(), some("b", "k"), "{host}");
+    }
+    for host in [
+        "victim.s3.amazonaws.com",
+        "s3-x.s3.us-east-1.amazonaws.com",
+        "b.s3-accelerate.amazonaws.com",
+        "b.s3.cn-north-1.amazonaws.com.cn",
+    ] {
+        assert_eq!(at("/b/k", host), Err(AddressError::ForeignDomain), "{host}");
+    }
+    let domains = ["s3.amazonaws.com".to_owned()];
+    assert_eq!(
+        parse(b"/k", Some("b.s3.amazonaws.com"), &domains)
+            .unwrap()
+            .bucket
+            .as_deref(),
+        Some("b")
+    );
+}

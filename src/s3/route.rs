@@ -114,7 +114,9 @@ impl From<RouteError> for S3Error {
                     .with("Size", size.to_string())
                     .with("MaxSizeAllowed", address::MAX_KEY_BYTES.to_string());
             }
-            RouteError::Address(AddressError::HostsDiffer | AddressError::Host)
+            RouteError::Address(
+                AddressError::HostsDiffer | AddressError::Host | AddressError::ForeignDomain,
+            )
             | RouteError::Ambiguous(_) => ErrorCode::InvalidRequest,
             RouteError::Address(_) => ErrorCode::InvalidUri,
             RouteError::CopySource(CopySourceError::Arn) | RouteError::NotImplemented(_) => {

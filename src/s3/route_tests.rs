@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::type_complexity,
+    clippy::too_many_lines
+)]
 use super::*;
 use crate::s3::{Action, actions};
 use http::{HeaderMap, HeaderName};
@@ -579,4 +584,48 @@ proptest! {
             Err(_) => prop_assert!(presigned && header != query),
         }
     }
+}
+
+/// The requests of the policy corpus, whose action and resource were derived independently.
+#[test]
+fn the_policy_corpus_is_read_alike() {
+    let corpus: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/data/policy-corpus.json")).unwrap();
+    let mut count = 0;
+    for case in corpus["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|entry| entry["cases"].as_array().unwrap())
+    {
+        let (request, derived) = (&case["request"], &case["derived"]);
+        let mut headers = HeaderMap::new();
+        for (name, value) in request["headers"].as_object().unwrap() {
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.as_str().unwrap().parse().unwrap(),
+            );
+        }
+        let method = request["method"].as_str().unwrap().parse().unwrap();
+        let target = request["path"].as_str().unwrap().as_bytes();
+        let head = RequestHead {
+            method: &method,
+            target,
+            host: Some("127.0.0.1"),
+            headers: &headers,
+        };
+        let routed = route(&head, &[]).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let mut resource = format!("arn:aws:s3:::{}", routed.bucket.as_deref().unwrap());
+        if let Some(key) = routed.key.as_deref() {
+            resource = format!("{resource}/{}", std::str::from_utf8(key).unwrap());
+        }
+        assert_eq!(
+            actions(&routed, &head)[0].action.name(),
+            derived["action"].as_str().unwrap(),
+            "{case}"
+        );
+        assert_eq!(resource, derived["resource"].as_str().unwrap(), "{case}");
+        count += 1;
+    }
+    assert_eq!(count, 121);
 }

@@ -1,6 +1,8 @@
 //! Headers that must come once, and headers that change what a store does behind the operation's back.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName};
+use http::header::{
+    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT,
+};
 
 use super::{RequestHead, RouteError};
 
@@ -69,9 +71,19 @@ pub(super) fn check(head: &RequestHead<'_>) -> Result<Seen, RouteError> {
     Ok(seen)
 }
 
-/// User metadata may repeat: S3 joins it. Every other `x-amz-*` header says something that is decided on.
+/// User metadata may repeat: S3 joins it. Every other `x-amz-*` header says something that is decided on,
+/// and so do the few others that policies can test.
 fn once(name: &HeaderName) -> bool {
     let text = name.as_str();
     (text.starts_with("x-amz-") && !text.starts_with("x-amz-meta-"))
-        || [HOST, AUTHORIZATION, CONTENT_TYPE].contains(name)
+        || [
+            HOST,
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            IF_MATCH,
+            IF_NONE_MATCH,
+            REFERER,
+            USER_AGENT,
+        ]
+        .contains(name)
 }
