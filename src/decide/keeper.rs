@@ -6,7 +6,10 @@ use super::{Denial, Facts, Object, Verdict};
 use crate::{
     audit::Reason,
     config::{self, Config, Mode, PolicySource, glob},
-    policy::{Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target, short},
+    policy::{
+        Decision, Keys, Multipart, Outcome, Policy, Principal, RequestContext, ShortForm, Signing,
+        Target,
+    },
     s3::{self, Actions, Needed, Resource},
 };
 
@@ -171,6 +174,17 @@ impl Keeper {
         let mut rule_name = None;
         for needed in actions {
             for (bucket, key) in things(facts, needed.on, key) {
+                if needed.on == Resource::Object && key.is_none() {
+                    // Its objects stand in the body. They are decided there; that a rule is for the bucket, here.
+                    match bucket.and_then(|b| self.rule(b, None)) {
+                        Some(rule) => rule_name = Some(rule.name.as_str()),
+                        None => {
+                            let target = Target::Bucket(bucket.unwrap_or_default());
+                            return Verdict::Deny(Box::new(no_rule(*needed, target)));
+                        }
+                    }
+                    continue;
+                }
                 let target = match (bucket, &key) {
                     (None, _) => Target::Service,
                     (Some(bucket), None) => Target::Bucket(bucket),
@@ -360,16 +374,21 @@ fn named(source: &PolicySource, scope: Option<&config::Rule>) -> Result<Named, K
         name: source.name.clone(),
         message,
     };
-    let is_json_policy = source.text.trim_start().starts_with('{')
-        && serde_json::from_str::<serde_json::Value>(&source.text)
-            .is_ok_and(|v| v.get("Statement").is_some() || v.get("Version").is_some());
-    let policy = if is_json_policy {
-        Policy::load(&source.text).map_err(|issues| failed(issues.to_string()))?
-    } else {
-        let (bucket, prefix) = scope.map_or(("*", ""), |rule| (&rule.bucket, &rule.prefix));
-        let document =
-            short::expand(&source.text, bucket, prefix).map_err(|e| failed(e.to_string()))?;
-        Policy::load(&document.to_json()).map_err(|issues| failed(issues.to_string()))?
+    // JSON is read by the policy room's own strict reader: YAML's would take duplicate keys for an error of YAML.
+    let short = serde_yaml::from_str(&source.text)
+        .ok()
+        .filter(ShortForm::is_meant);
+    let policy = match short {
+        None => Policy::load(&source.text).map_err(|issues| failed(issues.to_string()))?,
+        Some(yaml) => {
+            let mut form = ShortForm::from_yaml(&yaml).map_err(|e| failed(e.to_string()))?;
+            if let Some(rule) = scope {
+                form.bucket.clone_from(&rule.bucket);
+                form.prefix.clone_from(&rule.prefix);
+            }
+            let document = form.expand().map_err(|e| failed(e.to_string()))?;
+            Policy::compile(document, Keys::Known).map_err(|issues| failed(issues.to_string()))?
+        }
     };
     Ok(Named {
         name: source.name.clone(),

@@ -186,7 +186,7 @@ fn shared(config: &Config) -> Result<Shared, StartError> {
         ids: ids::Ids::default(),
         peer: address(config).peer(),
         store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
-        base_domains: config.base_domains.clone(),
+        base_domains: base_domains(config),
         trusted_proxies: config.trusted_proxies.clone(),
         sse_c_over_http: config.sse_c_over_http == PlainHttp::Allow,
         denial: config.denial,
@@ -195,6 +195,16 @@ fn shared(config: &Config) -> Result<Shared, StartError> {
         active: 0.into(),
         draining: false.into(),
     })
+}
+
+/// The store's own name is one: a host below it would name a bucket there, so it must name one here.
+fn base_domains(config: &Config) -> Vec<String> {
+    let mut domains = config.base_domains.clone();
+    let host = &config.store.endpoint.host;
+    if host.parse::<std::net::IpAddr>().is_err() && !domains.contains(host) {
+        domains.push(host.clone());
+    }
+    domains
 }
 
 /// pingora panics where it cannot listen; asked before, the operator gets a sentence.
