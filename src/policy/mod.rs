@@ -13,6 +13,7 @@ pub mod decimal;
 pub mod document;
 pub mod evaluate;
 pub mod explain;
+pub mod generate;
 pub mod issue;
 pub mod json;
 pub mod key;
@@ -21,6 +22,7 @@ pub mod operator;
 pub mod parse;
 pub mod pattern;
 pub mod principal;
+pub mod prove;
 pub mod short;
 
 pub use action_set::ActionSet;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Options, Warning, lint};
-use crate::policy::{Document, Issue};
+use crate::policy::{Document, Issue, check, parse};
 
 /// Everything that was found in one policy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,6 +15,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// Reads, checks and lints a policy in JSON.
+    #[must_use]
+    pub fn of(text: &str, options: Options) -> Self {
+        let parsed = parse::read(text);
+        let mut errors = parsed.issues;
+        errors.extend(check::check(&parsed.document));
+        errors.sort_by_key(|issue| issue.statement);
+        Self::new(errors, &parsed.document, options)
+    }
+
     /// Joins the errors that reading found with the warnings about what could be read.
     #[must_use]
     pub fn new(errors: Vec<Issue>, document: &Document, options: Options) -> Self {

@@ -118,8 +118,7 @@ fn principals_and_versions() {
 #[test]
 fn the_report_counts() {
     let one = put(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}")).replacen('{', "{\"Sid\":\"S\",", 1);
-    let document = Document::parse(&format!("{{\"Statement\":{one}}}")).unwrap();
-    let report = Report::new(Vec::new(), &document, Options::default());
+    let report = Report::of(&format!("{{\"Statement\":{one}}}"), Options::default());
     assert!(report.is_good(false) && !report.is_good(true));
     assert_eq!((report.exit_code(false), report.exit_code(true)), (0, 1));
     let text = report.to_string();
