@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sealgate::config::Config;
+use sealgate::policy::cases::Request;
+use sealgate::policy::{Multipart, Outcome, Policy};
 
 fn examples(folder: &str, extension: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -44,5 +46,102 @@ fn the_reference_writes_the_defaults() {
         "shutdown",
     ] {
         assert_eq!(reference[field], minimal[field], "{field}");
+    }
+}
+
+const KEY: &str = "arn:aws:kms:us-east-2:111122223333:key/01234567-89ab-cdef-0123-456789abcdef";
+const OTHER_KEY: &str =
+    "arn:aws:kms:us-east-2:444455556666:key/01234567-89ab-cdef-0123-456789abcdef";
+const SSE: &str = "x-amz-server-side-encryption";
+const SSE_KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";
+const SSE_C: &str = "x-amz-server-side-encryption-customer-algorithm";
+
+/// A PUT over TLS 1.3, or another version, or none.
+fn put(headers: &[(&str, &str)], tls: Option<&str>) -> Request {
+    let mut request = Request::new("PUT", "/examplebucket/photo.jpg");
+    request.headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    request.tls = tls.map(str::to_owned);
+    request.signed_by("arn:aws:iam::111122223333:user/app")
+}
+
+fn outcome(policy: &Policy, request: &Request) -> Outcome {
+    let judged = request
+        .decide(policy, Multipart::Inherit, "111122223333")
+        .unwrap();
+    judged[0].decision.outcome
+}
+
+/// Each policy of the cookbook with requests that it denies, and requests that it does not.
+fn cookbook() -> Vec<(&'static str, Vec<Request>, Vec<Request>)> {
+    let tls = Some("1.3");
+    let none = || put(&[], tls);
+    let s3 = || put(&[(SSE, "AES256")], tls);
+    let kms = || put(&[(SSE, "aws:kms")], tls);
+    let key = || put(&[(SSE, "aws:kms"), (SSE_KEY, KEY)], tls);
+    let other = || put(&[(SSE, "aws:kms"), (SSE_KEY, OTHER_KEY)], tls);
+    let dsse = || put(&[(SSE, "aws:kms:dsse")], tls);
+    let sse_c = || put(&[(SSE_C, "AES256")], tls);
+    let plain = || put(&[(SSE, "aws:kms"), (SSE_KEY, KEY)], None);
+    let old = || put(&[(SSE, "aws:kms"), (SSE_KEY, KEY)], Some("1.1"));
+    vec![
+        ("sse-s3", vec![none(), kms(), sse_c()], vec![s3()]),
+        (
+            "sse-kms",
+            vec![none(), s3(), dsse(), sse_c()],
+            vec![kms(), key()],
+        ),
+        ("sse-kms-key-named", vec![none(), kms(), s3()], vec![key()]),
+        (
+            "sse-kms-specific-key",
+            vec![other(), none(), kms()],
+            vec![key()],
+        ),
+        ("sse-kms-key-in-account", vec![other(), none()], vec![key()]),
+        ("dsse-kms", vec![none(), kms(), s3()], vec![dsse()]),
+        ("sse-c-required", vec![none(), s3()], vec![sse_c()]),
+        ("sse-c-denied", vec![sse_c()], vec![s3(), none()]),
+        ("tls-only", vec![plain()], vec![old(), key()]),
+        ("tls-1.2", vec![plain(), old()], vec![key()]),
+        (
+            "full-enforcing",
+            vec![none(), kms(), other(), plain(), old(), sse_c()],
+            vec![key()],
+        ),
+    ]
+}
+
+#[test]
+fn policies_decide_as_they_are_named() {
+    let cookbook = cookbook();
+    let files = examples("config/policies", "json");
+    assert_eq!(
+        files.len(),
+        cookbook.len(),
+        "each file has its place in the cookbook"
+    );
+    for path in files {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let (_, denied, passed) = cookbook
+            .iter()
+            .find(|(known, ..)| *known == name)
+            .unwrap_or_else(|| panic!("{name} is not in the cookbook"));
+        let policy = Policy::load(&fs::read_to_string(&path).unwrap()).unwrap();
+        for request in denied {
+            assert_eq!(
+                outcome(&policy, request),
+                Outcome::Denied,
+                "{name}: {request:?}"
+            );
+        }
+        for request in passed {
+            assert_eq!(
+                outcome(&policy, request),
+                Outcome::NoMatch,
+                "{name}: {request:?}"
+            );
+        }
     }
 }
