@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sealgate::config::Config;
 use sealgate::policy::cases::Request;
-use sealgate::policy::{Multipart, Outcome, Policy};
+use sealgate::policy::short::ShortForm;
+use sealgate::policy::{Keys, Multipart, Outcome, Policy};
 
 fn examples(folder: &str, extension: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -55,6 +56,8 @@ const OTHER_KEY: &str =
 const SSE: &str = "x-amz-server-side-encryption";
 const SSE_KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";
 const SSE_C: &str = "x-amz-server-side-encryption-customer-algorithm";
+
+type Headers = &'static [(&'static str, &'static str)];
 
 /// A PUT over TLS 1.3, or another version, or none.
 fn put(headers: &[(&str, &str)], tls: Option<&str>) -> Request {
@@ -110,38 +113,114 @@ fn cookbook() -> Vec<(&'static str, Vec<Request>, Vec<Request>)> {
             vec![none(), kms(), other(), plain(), old(), sse_c()],
             vec![key()],
         ),
+        ("any", vec![none()], vec![s3(), kms(), dsse(), sse_c()]),
     ]
 }
 
 #[test]
 fn policies_decide_as_they_are_named() {
     let cookbook = cookbook();
-    let files = examples("config/policies", "json");
-    assert_eq!(
-        files.len(),
-        cookbook.len(),
-        "each file has its place in the cookbook"
-    );
+    let mut files = examples("config/policies", "json");
+    files.extend(examples("config/policies", "yaml"));
+    for (name, ..) in &cookbook {
+        assert!(
+            files.iter().any(|path| path.file_stem().unwrap() == *name),
+            "{name}"
+        );
+    }
     for path in files {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let (_, denied, passed) = cookbook
             .iter()
             .find(|(known, ..)| *known == name)
             .unwrap_or_else(|| panic!("{name} is not in the cookbook"));
-        let policy = Policy::load(&fs::read_to_string(&path).unwrap()).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let policy = if path.extension().unwrap() == "json" {
+            Policy::load(&text).unwrap()
+        } else {
+            let document = ShortForm::parse(&text).unwrap().expand().unwrap();
+            Policy::compile(document, Keys::Known).unwrap()
+        };
         for request in denied {
             assert_eq!(
                 outcome(&policy, request),
                 Outcome::Denied,
-                "{name}: {request:?}"
+                "{path:?}: {request:?}"
             );
         }
         for request in passed {
             assert_eq!(
                 outcome(&policy, request),
                 Outcome::NoMatch,
-                "{name}: {request:?}"
+                "{path:?}: {request:?}"
             );
         }
     }
+}
+
+/// Whether a policy of the configuration denies a request; `None` where no rule is for its bucket.
+fn denied(config: &Config, request: &Request) -> Option<bool> {
+    let (bucket, key) = request
+        .path
+        .trim_start_matches('/')
+        .split_once('/')
+        .unwrap();
+    let rule = config.rule(bucket, Some(key.as_bytes()))?;
+    let policies = config
+        .policies
+        .iter()
+        .chain(&rule.policy)
+        .chain(&rule.short);
+    Some(
+        policies
+            .into_iter()
+            .any(|source| outcome(&source.policy, request) == Outcome::Denied),
+    )
+}
+
+#[test]
+fn configurations_decide() {
+    let to = |path: &str, headers: &[(&str, &str)]| {
+        let mut request = put(headers, Some("1.3"));
+        request.path = path.to_owned();
+        request
+    };
+    let s3 = &[(SSE, "AES256")][..];
+    let kms = &[(SSE, "aws:kms"), (SSE_KEY, KEY)][..];
+    let sse_c = &[(SSE_C, "AES256")][..];
+    // File, bucket and key, what is denied, what is not.
+    let table: [(&str, &str, Headers, Headers); 9] = [
+        ("minimal", "/any/k", &[], s3),
+        ("demo", "/demo/k", &[], s3),
+        ("demo", "/demo/k", sse_c, s3),
+        ("report", "/any/k", sse_c, kms),
+        ("policies", "/examplebucket/k", s3, kms),
+        ("policies", "/archive-1/k", &[], s3),
+        ("sealgate", "/examplebucket/k", s3, kms),
+        ("sealgate", "/finance-eu/reports/k", s3, kms),
+        ("sealgate", "/finance-eu/other/k", &[], sse_c),
+    ];
+    for path in examples("config", "yaml") {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let (config, _) = Config::load(&path).unwrap();
+        let mut tried = 0;
+        for (_, path, no, yes) in table.iter().filter(|(file, ..)| *file == name) {
+            assert_eq!(
+                denied(&config, &to(path, no)),
+                Some(true),
+                "{name} {path} {no:?}"
+            );
+            assert_eq!(
+                denied(&config, &to(path, yes)),
+                Some(false),
+                "{name} {path} {yes:?}"
+            );
+            tried += 1;
+        }
+        assert!(tried > 0, "{name} is not tried");
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let (policies, _) = Config::load(&folder.join("policies.yaml")).unwrap();
+    assert_eq!(denied(&policies, &to("/public-assets/k", &[])), Some(false));
+    assert_eq!(denied(&policies, &to("/unknown/k", s3)), None);
 }
