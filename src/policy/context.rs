@@ -13,6 +13,7 @@ use super::principal::{Principal, PrincipalType};
 use super::date;
 use crate::s3::query::{Query, decode};
 use crate::s3::{Action, Operation, RequestHead, Routed};
+use crate::sigv4::claim::{Claim, SignatureVersion};
 
 /// How the later steps of an upload are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +47,18 @@ pub struct Signing<'a> {
     pub version: Option<&'a str>,
     /// `s3:signatureAge` in milliseconds; only presigned requests and forms have one, and of Signature Version 2 it is always 0.
     pub age_ms: Option<i64>,
+}
+
+impl Signing<'static> {
+    /// What a request claims, `now_ms` milliseconds after 1970 began.
+    #[must_use]
+    pub fn of(claim: &Claim<'_>, now_ms: i64) -> Self {
+        Self {
+            auth_type: claim.auth.condition_value(),
+            version: claim.version.map(SignatureVersion::condition_value),
+            age_ms: claim.age_ms(now_ms),
+        }
+    }
 }
 
 /// The facts of one request.
