@@ -284,7 +284,7 @@ impl Output {
 }
 
 fn open(path: &Path) -> io::Result<(File, bool)> {
-    let file = OpenOptions::new()
+    let mut file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
@@ -295,6 +295,9 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
     let found = tail(&mut File::open(path)?)?;
     if found.whole < file.metadata()?.len() {
         file.set_len(found.whole)?;
+    }
+    if found.open {
+        file.write_all(b"\n")?;
     }
     Ok((file, found.unclean))
 }

@@ -126,6 +126,35 @@ fn half_a_line_is_cut_off() {
 }
 
 #[test]
+fn another_file_is_only_added_to() {
+    let scratch = Scratch::new("another");
+    for text in ["not a log", "{}\nnot a log", "not a log\n"] {
+        fs::write(&scratch.0, text).unwrap();
+        scratch.open().record(&event(), true).unwrap();
+        let got = fs::read_to_string(&scratch.0).unwrap();
+        let (kept, line) = got.trim_end().rsplit_once('\n').unwrap();
+        assert_eq!(kept, text.trim_end());
+        assert_eq!(
+            serde_json::from_str::<Value>(line).unwrap()["unclean"],
+            true
+        );
+    }
+}
+
+#[test]
+fn a_device_without_room() {
+    let audit = Audit {
+        stdout: false,
+        file: Some("/dev/full".into()),
+        when_blocked: WhenBlocked::Refuse,
+    };
+    let sink = AuditSink::open(&audit).unwrap();
+    let error = sink.record(&event(), true).unwrap_err().to_string();
+    assert!(error.contains("/dev/full: No space left"), "{error}");
+    assert!(sink.is_blocked());
+}
+
+#[test]
 fn no_folder_no_sink() {
     let audit = Audit {
         stdout: false,

@@ -6,12 +6,17 @@ use std::io::{self, Read, Seek, SeekFrom};
 /// How far back the last line is looked for.
 const REACH: u64 = 1 << 20;
 
+/// How every line begins.
+const BEGIN: &[u8] = b"{\"time\":\"";
+
 /// What was found at the end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {
-    /// Its length without half a line at the end.
+    /// Its length without half an audit line at the end.
     pub whole: u64,
-    /// Whether it holds lines and the last is not one that ends it.
+    /// Whether what is left does not end with a newline: not a line that was written here, so it is kept.
+    pub open: bool,
+    /// Whether it holds anything and its last line is not one that ends it.
     pub unclean: bool,
 }
 
@@ -22,28 +27,22 @@ pub fn tail(file: &mut File) -> io::Result<Tail> {
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     file.take(REACH).read_to_end(&mut bytes)?;
-    if bytes.is_empty() {
-        return Ok(Tail {
-            whole: 0,
-            unclean: false,
-        });
-    }
-    let Some(newline) = bytes.iter().rposition(|&b| b == b'\n') else {
-        // One line longer than any that is written here: not ours to cut, unless it is all there is.
-        return Ok(Tail {
-            whole: from,
-            unclean: true,
-        });
+    let (lines, half) = match bytes.iter().rposition(|&b| b == b'\n') {
+        Some(newline) => bytes.split_at(newline + 1),
+        None => (&[][..], &bytes[..]),
     };
-    let cut = bytes.len() - 1 - newline;
-    let line = bytes
-        .get(..newline)
+    let line = lines
+        .strip_suffix(b"\n")
         .and_then(|lines| lines.rsplit(|&b| b == b'\n').next())
         .unwrap_or_default();
     let ended = serde_json::from_slice::<serde_json::Value>(line)
         .is_ok_and(|line| line.get("end") == Some(&serde_json::Value::Bool(true)));
+    // Never a byte of a file that was named by mistake.
+    let ours = half.starts_with(BEGIN) || BEGIN.starts_with(half);
+    let cut = if ours { half.len() } else { 0 };
     Ok(Tail {
         whole: length - u64::try_from(cut).unwrap_or(0),
-        unclean: cut > 0 || !ended,
+        open: !ours,
+        unclean: !half.is_empty() || (!lines.is_empty() && !ended),
     })
 }

@@ -16,6 +16,31 @@ pub fn covers(wide: &str, narrow: &str) -> bool {
     })
 }
 
+/// Whether some name is of both.
+#[must_use]
+pub fn meet(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    // Row by row: whether the rest of `a` and the rest of `b` meet, from their ends.
+    let mut below = vec![false; b.len() + 1];
+    for i in (0..=a.len()).rev() {
+        let mut row = vec![false; b.len() + 1];
+        for j in (0..=b.len()).rev() {
+            let down = below.get(j).copied().unwrap_or(false) && i < a.len();
+            let right = row.get(j + 1).copied().unwrap_or(false);
+            let both = below.get(j + 1).copied().unwrap_or(false) && i < a.len();
+            row[j] = match (a.get(i), b.get(j)) {
+                (None, None) => true,
+                // A star stands for nothing, or takes one more of the other.
+                (Some(b'*'), _) | (_, Some(b'*')) => down || right,
+                (Some(&x), Some(&y)) => both && (x == y || x == b'?' || y == b'?'),
+                _ => false,
+            };
+        }
+        below = row;
+    }
+    below.first().copied().unwrap_or(false)
+}
+
 /// Matching with one place to come back to: the latest `*`.
 fn walk(pattern: &[u8], name: &[u8], one: impl Fn(u8, u8) -> bool) -> bool {
     let (mut p, mut n) = (0, 0);
@@ -62,6 +87,25 @@ mod tests {
             ("exact", "exactly", false),
         ] {
             assert_eq!(matches(pattern, name), expect, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn meeting() {
+        for (a, b, expect) in [
+            ("*", "finance-*", true),
+            ("", "", true),
+            ("", "*", true),
+            ("a", "", false),
+            ("finance-*", "*-2026", true),
+            ("finance-*", "legal-*", false),
+            ("a?c", "ab*", true),
+            ("a?c", "ab", false),
+            ("examplebucket", "finance", false),
+            ("a*b", "a", false),
+        ] {
+            assert_eq!(meet(a, b), expect, "{a} {b}");
+            assert_eq!(meet(b, a), expect, "{b} {a}");
         }
     }
 

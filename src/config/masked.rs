@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::types::{
-    Addressing, Config, Denial, Mode, Multipart, PlainHttp, Rule, Unconfirmed, WhenBlocked,
-};
+use super::types::{Addressing, Config, Denial, Mode, PlainHttp, Rule, Unconfirmed, WhenBlocked};
 use super::units::{show_size, show_time};
+use crate::policy::Multipart;
 
 impl Config {
     /// The configuration with all its defaults, as JSON of the names that its file has. Secret keys are `***`;

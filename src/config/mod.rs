@@ -8,7 +8,7 @@ mod env;
 pub mod glob;
 mod limits;
 mod masked;
-mod principal;
+mod policies;
 mod problem;
 mod read;
 mod reader;
@@ -23,13 +23,12 @@ mod tests;
 
 use std::path::Path;
 
-pub use principal::{Principal, PrincipalError, PrincipalKind, is_account};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
 pub use types::{
     Addressing, Audit, BodyRate, Client, Config, Denial, Endpoint, Limits, Linger, Listener,
-    ListenerTls, Mode, Multipart, PlainHttp, PolicySource, Rule, Store, StoreTls, TlsVersion,
-    Unconfirmed, WhenBlocked,
+    ListenerTls, Mode, PlainHttp, PolicySource, Rule, Store, StoreTls, TlsVersion, Unconfirmed,
+    WhenBlocked,
 };
 
 impl Config {

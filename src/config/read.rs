@@ -8,16 +8,18 @@ use ipnet::IpNet;
 
 use super::endpoint::{endpoint, is_host};
 use super::limits::limits;
-use super::principal::{Principal, is_account};
+use super::policies::policies;
 use super::problem::{ConfigErrors, Problem, Warning};
 use super::reader::{Fields, Node, Reading};
-use super::rules::{Defaults, policies, rules};
+use super::rules::{Defaults, rules};
 use super::secret::Secret;
 use super::tree;
 use super::types::{
     Addressing, Audit, Client, Config, Denial, Endpoint, Limits, Listener, ListenerTls, PlainHttp,
     Store, StoreTls, TlsVersion, WhenBlocked,
 };
+use crate::policy::Principal;
+use crate::policy::principal::is_account;
 
 const LATER: &str = "is not available in this version";
 
@@ -46,8 +48,8 @@ pub fn config(
         Some(config) if problems.is_empty() => Ok((config, reading.warnings.into_inner())),
         _ => {
             // Readers go by their own order; people read a file from its top.
-            problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
-            Err(failed(problems))
+            problems.sort_by_key(|(line, _)| line.unwrap_or(usize::MAX));
+            Err(failed(problems.into_iter().map(|(_, p)| p).collect()))
         }
     }
 }

@@ -18,7 +18,8 @@ pub struct Reading<'t> {
     pub file: PathBuf,
     pub text: &'t str,
     pub env: &'t dyn Fn(&str) -> Option<String>,
-    pub problems: RefCell<Vec<Problem>>,
+    /// Each with the line of the configuration that led to it, which may name another file.
+    pub problems: RefCell<Vec<(Option<usize>, Problem)>>,
     pub warnings: RefCell<Vec<Warning>>,
 }
 
@@ -38,10 +39,10 @@ impl<'t> Reading<'t> {
         self.file.parent().unwrap_or(Path::new("")).join(path)
     }
 
-    pub fn push(&self, problem: Problem) {
+    fn push(&self, at: Option<usize>, problem: Problem) {
         let mut problems = self.problems.borrow_mut();
         if problems.len() < MOST {
-            problems.push(problem);
+            problems.push((at, problem));
         }
     }
 }
@@ -88,8 +89,22 @@ impl<'t> Node<'t> {
 
     pub fn error(&self, message: impl Into<String>) {
         if self.reading.problems.borrow().len() < MOST {
-            self.reading.push(self.problem(message.into()));
+            let problem = self.problem(message.into());
+            self.reading.push(problem.line, problem);
         }
+    }
+
+    /// Reports what is wrong in a file that the node names.
+    pub fn error_in(&self, file: &Path, line: Option<usize>, message: String) {
+        self.reading.push(
+            self.line(),
+            Problem {
+                file: file.to_owned(),
+                line,
+                field: String::new(),
+                message,
+            },
+        );
     }
 
     pub fn warn(&self, message: impl Into<String>) {

@@ -1,9 +1,10 @@
-//! Reading `policies` and `rules`.
+//! Reading `rules`, and what stands at the top level for all of them.
 
 use super::glob;
+use super::policies::{policy, short, speaks_of};
 use super::reader::{Fields, Node};
-use super::tree::Value;
-use super::types::{Mode, Multipart, PolicySource, Rule, Unconfirmed};
+use super::types::{Mode, Rule, Unconfirmed};
+use crate::policy::Multipart;
 
 const INJECT: &str = "injecting headers is not available in this version";
 const ENCRYPT: &str = "encrypting in the proxy is not available in this version";
@@ -49,22 +50,6 @@ impl Defaults {
         }
         self
     }
-}
-
-/// Reads `policies`.
-pub fn policies(node: &Node<'_>) -> Vec<PolicySource> {
-    let items = node.items();
-    let found: Vec<_> = items.iter().filter_map(policy).collect();
-    for (i, item) in items.iter().enumerate() {
-        if items
-            .iter()
-            .take(i)
-            .any(|earlier| earlier.value == item.value)
-        {
-            item.error("is there twice");
-        }
-    }
-    found
 }
 
 /// Reads `rules`.
@@ -127,8 +112,16 @@ fn rule(node: &Node<'_>, index: usize, defaults: Defaults) -> Option<Rule> {
         None => Some(String::new()),
     };
     let own = defaults.read(&fields);
-    let policy = fields.get("policy").and_then(|n| policy(&n));
-    let short = short(&fields);
+    let source = fields.get("policy");
+    let policy = source.as_ref().and_then(policy);
+    if let (Some(node), Some(policy), Some(bucket)) = (&source, &policy, &bucket)
+        && !speaks_of(&policy.policy, bucket)
+    {
+        node.warn(format!(
+            "says nothing here: no Resource in it names a bucket that matches {bucket}"
+        ));
+    }
+    let short = short(&fields, bucket.as_deref(), prefix.as_deref());
     if own.authorize && fields.get("authorize").is_some() && policy.is_none() {
         node.warn("authorize needs an Allow and the rule has no policy of its own: only `policies` can allow");
     }
@@ -153,69 +146,4 @@ fn bucket(text: &str) -> Result<String, String> {
     } else {
         Err("is not a bucket's name: letters, digits, '.', '-', '_', with * for any characters and ? for one".into())
     }
-}
-
-/// A policy: the name of a file, or the document itself.
-fn policy(node: &Node<'_>) -> Option<PolicySource> {
-    if let Value::Map(_) = node.value {
-        return Some(PolicySource {
-            name: node.field.clone(),
-            path: None,
-            // As it stands: `${aws:username}` in it is the policy's, not the environment's.
-            text: node.value.to_json(),
-            line: node.line(),
-        });
-    }
-    let name = node.text()?;
-    let path = node.reading.resolve(&name);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(PolicySource {
-            name,
-            path: Some(path),
-            text,
-            line: node.line(),
-        }),
-        Err(e) => {
-            node.error(format!("cannot read {}: {e}", path.display()));
-            None
-        }
-    }
-}
-
-/// `require`, `deny` and `tls` as one short-form document.
-fn short(fields: &Fields<'_>) -> Option<PolicySource> {
-    let mut entries = Vec::new();
-    let mut line = None;
-    for name in ["require", "deny", "tls"] {
-        if let Some(node) = fields.get(name) {
-            line = line.or_else(|| node.line());
-            entries.push((name.to_owned(), expanded(&node)?));
-        }
-    }
-    (!entries.is_empty()).then(|| PolicySource {
-        name: fields.node.field.clone(),
-        path: None,
-        text: Value::Map(entries).to_json(),
-        line,
-    })
-}
-
-/// The value with the environment put into its texts.
-fn expanded(node: &Node<'_>) -> Option<Value> {
-    fn walk(node: &Node<'_>, value: &Value) -> Option<Value> {
-        Some(match value {
-            Value::Text(_) => Value::Text(node.with(value).text()?),
-            Value::List(items) => {
-                Value::List(items.iter().map(|v| walk(node, v)).collect::<Option<_>>()?)
-            }
-            Value::Map(entries) => Value::Map(
-                entries
-                    .iter()
-                    .map(|(name, v)| Some((name.clone(), walk(node, v)?)))
-                    .collect::<Option<_>>()?,
-            ),
-            other => other.clone(),
-        })
-    }
-    walk(node, node.value)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::Multipart;
 
 /// A folder of one test, gone with it.
 struct Folder(PathBuf);
@@ -61,6 +62,9 @@ fn warnings(text: &str) -> Vec<String> {
     warnings.iter().map(ToString::to_string).collect()
 }
 
+const POLICY: &str = r#"{"Version": "2012-10-17", "Statement": {"Sid": "D", "Effect": "Deny", "Principal": "*",
+  "Action": "s3:PutObject", "Resource": "arn:aws:s3:::*/*", "Condition": {"Null": {"s3:x-amz-server-side-encryption": "true"}}}}"#;
+
 const STORE: &str = "store: {endpoint: \"http://127.0.0.1:9000\"}\n";
 const RULE: &str = "rules: [{bucket: '*'}]\n";
 
@@ -102,9 +106,11 @@ fn defaults() {
 #[test]
 fn everything() {
     let folder = Folder::new("everything");
-    for name in ["s.pem", "s.key", "ca.pem", "tls-only.json", "finance.json"] {
-        folder.write(name, "{}");
+    for name in ["s.pem", "s.key", "ca.pem"] {
+        folder.write(name, "");
     }
+    folder.write("tls-only.json", POLICY);
+    folder.write("finance.json", POLICY);
     let path = folder.write("sealgate.yaml", "");
     let text = r#"
 account: 222233334444
@@ -131,7 +137,7 @@ unconfirmed: delete
 rules:
   - {bucket: "finance-*", prefix: in/, policy: finance.json, mode: enforce, multipart: inherit, authorize: false}
   - bucket: inline
-    policy: {Version: "2012-10-17", Statement: [{Resource: "arn:aws:s3:::b/${aws:username}/*"}]}
+    policy: {Version: "2012-10-17", Statement: [{Effect: Deny, Principal: "*", Action: "s3:*", Resource: "arn:aws:s3:::inline/${aws:username}/*"}]}
   - {bucket: "*", require: {sse: "${MODE}", key_ids: [a, b]}, deny: [sse-c], tls: 1.2}
 base_domains: [S3.Example.test]
 trusted_proxies: [127.0.0.1/32, "::1"]
@@ -171,7 +177,8 @@ shutdown: {drain: 1m}
         config.clients[0].secret_key.as_ref().unwrap().reveal(),
         "hunter2"
     );
-    assert_eq!(config.policies[0].text, "{}");
+    assert_eq!(config.policies[0].text, POLICY);
+    assert_eq!(config.policies[0].policy.document().statements.len(), 1);
     assert_eq!(config.policies[0].name, "tls-only.json");
     let [finance, inline, rest] = &config.rules[..] else {
         panic!("{:?}", config.rules)
@@ -189,7 +196,7 @@ shutdown: {drain: 1m}
     assert_eq!(config.rule("finance-1", None).unwrap().index, 2);
     assert_eq!(
         inline.policy.as_ref().unwrap().text,
-        r#"{"Version":"2012-10-17","Statement":[{"Resource":"arn:aws:s3:::b/${aws:username}/*"}]}"#
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::inline/${aws:username}/*"}]}"#
     );
     assert_eq!(
         rest.short.as_ref().unwrap().text,
@@ -321,7 +328,7 @@ fn single_errors() {
         ),
         (
             "clients: [{access_key: a, principal: app}]",
-            "not a principal's ARN",
+            "is not the ARN of a principal",
         ),
         (
             "clients: [{access_key: 'a/b', principal: 'arn:aws:iam::111122223333:root'}]",
@@ -332,7 +339,10 @@ fn single_errors() {
             "is there twice",
         ),
         ("policies: [no.json]", "cannot read no.json"),
-        ("policies: [Cargo.toml, Cargo.toml]", "is there twice"),
+        (
+            "policies: [config/policies/tls-only.json, config/policies/tls-only.json]",
+            "is there twice",
+        ),
         ("base_domains: [-x]", "is not a host name"),
         ("base_domains: [a.b, A.B]", "is there twice"),
         (
@@ -380,6 +390,69 @@ fn single_errors() {
     assert!(
         got.len() == 2 && got[0].contains("is not a bucket's name"),
         "{got:?}"
+    );
+}
+
+#[test]
+fn policies_fail_with_the_rest() {
+    let folder = Folder::new("policies");
+    let level = POLICY.replace("arn:aws:s3:::*/*", "arn:aws:s3:::bucket");
+    folder.write("level.json", &level);
+    folder.write("broken.json", "{\n\"Statement\": [\n}");
+    folder.write("short.yaml", "bucket: a\nrequire: AES257\n");
+    folder.write("other.yaml", "hello: world\n");
+    let text = "\
+moed: x
+store: {endpoint: 'http://h'}
+policies: [level.json, broken.json, short.yaml, other.yaml]
+rules:
+- bucket: a
+  policy: {Statement: [{Effect: deny, Principal: '*', Action: 's3:Foo', Resource: 'arn:aws:s3:::a'}]}
+- bucket: b
+  require: aes256
+  deny: [kms]
+  tls: 1.4
+- {bucket: c, require: aws:kms, deny: [aws:kms]}
+- {bucket: d, require: {sse: AES256, key: x}}
+- {bucket: e, require: '${NOPE}'}
+";
+    let errors = Config::parse(&folder.0.join("sealgate.yaml"), text, &env).unwrap_err();
+    let got = errors.to_string();
+    assert!(got.lines().next().unwrap().contains("moed"), "{got}");
+    for expect in [
+        "line 1: moed: is not a field",
+        "level.json: line 1: statement 1 (D): Action does not apply to any resource(s) in statement",
+        "broken.json: ",
+        "short.yaml: `AES257` is no encryption",
+        "other.yaml: line 1: Policies must be valid JSON",
+        "line 6: rules[0].policy: statement 1: Invalid effect: deny",
+        "line 8: rules[1].require: `aes256` is no encryption",
+        "line 9: rules[1].deny: `kms` is no encryption",
+        "line 10: rules[1].tls: `tls: 1.4` is no version",
+        "line 11: rules[2]: `aws:kms` is both required and denied",
+        "line 12: rules[3].require: unknown key `key`",
+        "line 13: rules[4].require: the environment variable NOPE is not set",
+    ] {
+        assert!(
+            got.lines().any(|l| l.contains(expect)),
+            "{expect} in\n{got}"
+        );
+    }
+}
+
+#[test]
+fn policies_of_other_buckets() {
+    let folder = Folder::new("others");
+    folder.write("a.json", &POLICY.replace(":::*/*", ":::a/*"));
+    let text =
+        format!("{STORE}rules: [{{bucket: b, policy: a.json}}, {{bucket: 'a*', policy: a.json}}]");
+    let (_, warnings) = Config::parse(&folder.0.join("sealgate.yaml"), &text, &env).unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0]
+            .to_string()
+            .contains("rules[0].policy: says nothing here"),
+        "{warnings:?}"
     );
 }
 

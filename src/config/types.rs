@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::glob;
-use super::principal::Principal;
 use super::secret::Secret;
+use crate::policy::{Multipart, Policy, Principal};
 
 /// A whole configuration, validated. Made by [`Config::load`](super::Config::load).
 #[derive(Clone, Debug)]
@@ -172,8 +173,8 @@ pub struct Client {
     pub principal: Principal,
 }
 
-/// A policy as text, and where it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A policy, and where it came from.
+#[derive(Clone, Debug)]
 pub struct PolicySource {
     /// How messages and the audit line name it: the path as the configuration wrote it, or `rules[2].policy`, `rules[2]` (short form).
     pub name: String,
@@ -183,6 +184,8 @@ pub struct PolicySource {
     pub text: String,
     /// The line of the configuration that names it, from 1.
     pub line: Option<usize>,
+    /// Compiled, ready to decide.
+    pub policy: Arc<Policy>,
 }
 
 /// What is demanded of the requests to some buckets.
@@ -225,16 +228,6 @@ pub enum Mode {
     Enforce,
     /// It is decided, counted and logged; the request goes through.
     Report,
-}
-
-/// How `UploadPart`, `UploadPartCopy` and `CompleteMultipartUpload` count, which cannot carry SSE headers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Multipart {
-    /// The SSE condition keys are those of the initiate, which was decided already: a Deny on them does not fire.
-    #[default]
-    Inherit,
-    /// The headers are read as they are.
-    Literal,
 }
 
 /// What happens to a write that had to be encrypted and that the store did not confirm.
