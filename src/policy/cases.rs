@@ -11,7 +11,7 @@ use super::evaluate::Outcome;
 use super::issue::Issues;
 use super::json::{self, Json, JsonError, Node};
 use super::parse::read_node;
-use super::request::Request;
+pub use super::request::{Judged, Request, RequestError};
 use super::short::ShortForm;
 
 /// The account that owns the buckets where nothing else is said.

@@ -52,7 +52,7 @@ impl Policy {
     /// As [`Policy::load_any`].
     pub fn from_yaml(yaml: &Yaml) -> Result<Self, SourceError> {
         if ShortForm::is_meant(yaml) {
-            return Ok(Self::expanded(&ShortForm::from_yaml(yaml)?)?);
+            return Self::expanded(&ShortForm::from_yaml(yaml)?);
         }
         // YAML's own duplicates are refused when the configuration is read; dates and such stay text.
         let text = serde_json::to_string_pretty(yaml).unwrap_or_default();
