@@ -6,8 +6,12 @@
 #[cfg(feature = "gate")]
 pub mod admin;
 pub mod audit;
+#[cfg(feature = "gate")]
+pub mod cli;
 pub mod config;
 pub mod decide;
+#[cfg(feature = "demo")]
+pub mod demo;
 #[cfg(feature = "gate")]
 pub mod gate;
 pub mod http1;
