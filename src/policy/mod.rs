@@ -29,7 +29,10 @@ pub use action_set::ActionSet;
 pub use check::check;
 pub use compiled::{Keys, Policy};
 pub use context::{Multipart, RequestContext, Signing};
-pub use document::{Clause, Condition, Document, Effect, PrincipalClause, PrincipalEntry, PrincipalKind, Principals, Scalar, Statement, Version};
+pub use document::{
+    Clause, Condition, Document, Effect, PrincipalClause, PrincipalEntry, PrincipalKind,
+    Principals, Scalar, Statement, Version,
+};
 pub use evaluate::{Context, Decision, Found, Outcome, Target, Value};
 pub use explain::{Advice, Explanation};
 pub use issue::{Issue, IssueKind, Issues};
