@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 
-use crate::s3::{RequestHead, Routed, S3Error};
+use crate::s3::{Operation, RequestHead, Routed, S3Error};
 
 /// `AES256`, `aws:kms` or `aws:kms:dsse`; case counts.
 pub const SSE: &str = "x-amz-server-side-encryption";
@@ -89,8 +89,12 @@ pub struct SseRequest<'a> {
 
 impl<'a> SseRequest<'a> {
     /// What a routed request says: its headers or, of a presigned request, its query.
+    /// Headers beside a POST form say nothing, for the store reads its fields: [`SseRequest::of_form`].
     #[must_use]
     pub fn of(routed: &'a Routed<'_>, head: &RequestHead<'a>) -> Self {
+        if routed.operation == Operation::PostObject {
+            return Self::default();
+        }
         if !routed.presigned {
             return Self::of_headers(head.headers);
         }

@@ -290,4 +290,18 @@ fn forms_and_queries_count_where_they_should() {
         let routed = route(&head, &[]).unwrap();
         assert_eq!(SseRequest::of(&routed, &head).sse.as_deref(), expected);
     }
+    let headers = map(&[
+        ("content-type", "multipart/form-data; boundary=x"),
+        (SSE, "AES256"),
+    ]);
+    let head = RequestHead {
+        method: &Method::POST,
+        target: b"/b",
+        host: Some("h"),
+        headers: &headers,
+    };
+    assert_eq!(
+        SseRequest::of(&route(&head, &[]).unwrap(), &head),
+        SseRequest::default()
+    );
 }
