@@ -2,7 +2,7 @@
 
 use super::Warning;
 use super::view::{Cond, Stmt, View, glob, textual};
-use crate::policy::{Comparison, Effect, Key, Scalar, Version};
+use crate::policy::{Comparison, Effect, Key, Keys, Policy, Scalar, Version, prove};
 use crate::s3::Action;
 
 /// Keys that every S3 action carries (service authorization reference), beside all `aws:` keys.
@@ -119,7 +119,7 @@ fn everyone(stmt: &Stmt<'_>) -> bool {
 pub(super) fn denies_everything(view: &View<'_>, out: &mut Vec<Warning>) {
     for stmt in view.denies().filter(|stmt| everyone(stmt) && stmt.raw.conditions.is_empty()) {
         let whole = Action::ALL.iter().filter(|a| a.level() != crate::s3::ActionLevel::Other).all(|a| stmt.actions.contains(a));
-        let objects = stmt.raw.resource.negated || stmt.raw.resource.patterns.iter().any(|r| r == "*" || r.ends_with("/*") || r.ends_with(":*"));
+        let objects = !stmt.raw.resource.negated && stmt.raw.resource.patterns.iter().any(|r| r == "*" || r.ends_with("/*") || r.ends_with(":*"));
         if whole && objects {
             out.push(stmt.warn(
                 "denies-everything",
@@ -128,27 +128,26 @@ pub(super) fn denies_everything(view: &View<'_>, out: &mut Vec<Warning>) {
             ));
         }
     }
-    // Two demands that exclude each other deny every write, though neither does alone.
-    let mut allowed: Option<Vec<&str>> = None;
-    for stmt in view.denies().filter(|stmt| everyone(stmt) && stmt.writes() && stmt.conds.len() == 1) {
-        let Some(cond) = stmt.on(&Key::Sse).find(|c| c.op().comparison == Comparison::StringNotEquals && c.when_absent()) else { continue };
-        let values = cond.values();
-        let left: Vec<&str> = allowed.as_ref().map_or_else(|| values.clone(), |before| before.iter().copied().filter(|v| values.contains(v)).collect());
-        if left.is_empty() && same_resources(view, stmt) {
-            out.push(stmt.warn(
-                "denies-everything",
-                "together with an earlier statement it denies every write: no value of the header fits both",
-                format!("one statement with both values: {}", super::view::block(&[(cond.op(), &cond.raw.key, &["AES256", "aws:kms"])])),
-            ));
-            return;
-        }
-        allowed = Some(left);
+    // Demands that exclude each other deny every write, though none does alone.
+    let plain = |stmt: &Stmt<'_>| stmt.writes() && stmt.raw.conditions.is_empty();
+    if out.iter().any(|warning| warning.id == "denies-everything") || !view.denies().any(Stmt::writes) || view.denies().any(plain) {
+        return;
     }
-}
-
-/// Do all Denies on the SSE header speak about the same resources as this one?
-fn same_resources(view: &View<'_>, stmt: &Stmt<'_>) -> bool {
-    view.denies().filter(|other| other.on(&Key::Sse).next().is_some()).all(|other| other.raw.resource == stmt.raw.resource)
+    let Ok(policy) = Policy::compile(view.document.clone(), Keys::Known) else { return };
+    let options = prove::Options { max_evaluations: 50_000, ..prove::Options::default() };
+    if let prove::Verdict::Proved { .. } = prove::prove(&policy, &prove::Question::Write, &options) {
+        out.push(Warning {
+            id: "denies-everything",
+            statement: None,
+            sid: None,
+            line: None,
+            what: "together its statements deny every write: no header fits them all".to_owned(),
+            instead: format!(
+                "one statement that lists all values that are good: {}",
+                super::view::block(&[(crate::policy::Operator::plain(Comparison::StringNotEquals), "s3:x-amz-server-side-encryption", &["AES256", "aws:kms"])])
+            ),
+        });
+    }
 }
 
 /// A policy without a Deny, or whose Denies cannot apply.

@@ -51,6 +51,11 @@ impl Glob {
         Self(steps)
     }
 
+    /// The pattern behind a text that stands before it.
+    pub fn after(&self, before: &str) -> Self {
+        Self(before.chars().map(Step::Char).chain(self.0.iter().copied()).collect())
+    }
+
     /// Each of an ARN's six parts by itself.
     pub fn arn(text: &str, escapes: bool) -> Option<Self> {
         if text == "*" {

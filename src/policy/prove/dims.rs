@@ -10,6 +10,7 @@ use super::request::{Request, Signed};
 use super::{Options, Question};
 use crate::policy::{Comparison, Condition, Document, Family, Key, Principal, Scalar, Version, date};
 use crate::s3::Operation;
+use crate::s3::query::encode;
 
 /// What a dimension is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -103,6 +104,7 @@ impl<'a> Builder<'a> {
         self.times();
         self.signing();
         self.headers();
+        self.copies();
         self.tags();
         self.out
     }
@@ -285,8 +287,8 @@ impl<'a> Builder<'a> {
     fn headers(&mut self) {
         for key in Key::ALL {
             let Some(name) = key.header() else { continue };
-            // Tags have dimensions of their own; the days are those of the date's header.
-            if matches!(key, Key::RequestObjectTagKeys | Key::ObjectLockRemainingRetentionDays) {
+            // Tags and copies have dimensions of their own; the days are those of the date's header.
+            if matches!(key, Key::RequestObjectTagKeys | Key::ObjectLockRemainingRetentionDays | Key::CopySource) {
                 continue;
             }
             let mut globs: Vec<Glob> = match (key, self.question) {
@@ -303,9 +305,8 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let named = self.globs(key, &mut globs, &mut extra);
-            let shape = if *key == Key::CopySource { Shape::Object } else { Shape::Header };
             let mut choices = vec![(0, Part::Header(name, None))];
-            match classes(&globs, shape) {
+            match classes(&globs, Shape::Header) {
                 Some(found) => {
                     for class in found {
                         let cost = if class.witness.is_empty() { 3 } else { 1 + u32::from(!named.contains(&class.witness)) };
@@ -317,6 +318,39 @@ impl<'a> Builder<'a> {
             choices.extend(extra.into_iter().map(|value| (2, Part::Header(name, Some(value)))));
             self.push(About::Header(name), choices);
         }
+    }
+
+    /// What a copy reads: each class of objects, with a version and without, for both are actions of their own.
+    fn copies(&mut self) {
+        let (mut globs, mut extra) = (Vec::new(), Vec::new());
+        self.globs(&Key::CopySource, &mut globs, &mut extra);
+        let document = self.document;
+        for resource in document.statements.iter().flat_map(|s| &s.resource.patterns) {
+            let tail = if resource == "*" { "*" } else { resource.splitn(6, ':').nth(5).unwrap_or_default() };
+            if !self.variable(tail) {
+                globs.push(Glob::like(tail, self.escapes));
+            }
+        }
+        let name = "x-amz-copy-source";
+        let mut choices = vec![(0, Part::Header(name, None))];
+        match classes(&globs, Shape::Object) {
+            Some(found) => {
+                for class in found {
+                    let (path, version) = class.witness.split_once("?versionId=").unwrap_or((&class.witness, ""));
+                    let path = encode(path.as_bytes(), true);
+                    if version.is_empty() {
+                        choices.push((1, Part::Header(name, Some(path.clone()))));
+                    }
+                    let version = if version.is_empty() { "v" } else { version };
+                    choices.push((2, Part::Header(name, Some(format!("{path}?versionId={version}")))));
+                }
+            }
+            None => self.doubt("the sources of copies overlap in too many ways"),
+        }
+        self.push(About::Header(name), choices);
+        // Without REPLACE a copy may read and write tags too.
+        let directive = "x-amz-tagging-directive";
+        self.push(About::Header(directive), vec![(0, Part::Header(directive, None)), (1, Part::Header(directive, Some("REPLACE".to_owned())))]);
     }
 
     /// The patterns that the policy compares a key of text with; values for other operators go to `extra`.
@@ -370,9 +404,14 @@ impl<'a> Builder<'a> {
                 _ => self.doubt("the days of retention are compared as text"),
             }
         }
+        if points.is_empty() {
+            return Vec::new();
+        }
         points.sort_unstable();
         points.dedup();
-        points.into_iter().filter_map(|ms| jiff::Timestamp::from_millisecond(ms).ok()).map(|time| time.to_string()).collect()
+        let dates = points.into_iter().filter_map(|ms| jiff::Timestamp::from_millisecond(ms).ok()).map(|time| time.to_string());
+        // What is no date compares with none.
+        dates.chain(["never".to_owned()]).collect()
     }
 
     fn tags(&mut self) {

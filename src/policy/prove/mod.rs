@@ -27,6 +27,8 @@ pub enum Question {
     Encryption,
     /// A write that is not encrypted with this KMS key, named as here.
     KeyId(String),
+    /// Any write at all.
+    Write,
     /// A write over no TLS, or over an older version than this one (`1.0` to `1.3`; `1.0` asks for any TLS).
     Tls(String),
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Encryption => f.write_str("no object is written without encryption"),
+            Self::Write => f.write_str("no object is written"),
             Self::KeyId(id) => write!(f, "no object is written without the key {id}"),
             Self::Tls(version) => write!(f, "no object is written without TLS {version} or newer"),
         }
@@ -89,7 +92,13 @@ impl Verdict {
         match self {
             Self::Proved { classes, looked } => format!("proved: {question} ({classes} classes of requests, {looked} decisions)"),
             Self::Counterexample(request) => {
-                format!("not so: \"{question}\" does not hold; {} gets through:\nsealgate policy test --policy {} {request}", request.operation.name(), quoted(file))
+                let note = if search::oddity(request) == 0 {
+                    ""
+                } else {
+                    "\n(its SSE headers are refused with 400 by Sealgate and by S3 themselves; the policy alone lets it through)"
+                };
+                let operation = request.operation.name();
+                format!("not so: \"{question}\" does not hold; this {operation} gets through:\nsealgate policy test --policy {} {request}{note}", quoted(file))
             }
             Self::Unknown(why) => format!("cannot prove that {question}: {why}"),
         }
@@ -104,6 +113,7 @@ fn quoted(text: &str) -> String {
 fn bad(question: &Question, request: &Request) -> bool {
     let sse = request.header("x-amz-server-side-encryption").unwrap_or_default();
     match question {
+        Question::Write => true,
         Question::Encryption => {
             !VALID_SSE.contains(&sse) && request.header("x-amz-server-side-encryption-customer-algorithm") != Some("AES256")
         }

@@ -200,9 +200,8 @@ impl Walk<'_> {
 /// Can the rest of the request have this value?
 fn fits(part: &Part, request: &Request) -> bool {
     match part {
-        Part::Header("x-amz-copy-source", Some(_)) => copies(request),
         // Its absence stands for the source that copies have anyway.
-        Part::Header("x-amz-copy-source", None) => true,
+        Part::Header("x-amz-copy-source" | "x-amz-tagging-directive", Some(_)) => copies(request),
         Part::Signed(Some(signed)) => match &request.principal {
             // Anonymous requests are not signed: one value is enough.
             None => signed.auth == "REST-HEADER" && signed.version == "AWS4-HMAC-SHA256",
@@ -212,8 +211,8 @@ fn fits(part: &Part, request: &Request) -> bool {
     }
 }
 
-/// What S3's own validation would refuse after the policy is shown only where nothing else gets through.
-fn oddity(request: &Request) -> u32 {
+/// What S3's own validation refuses whatever the policy says is shown only where nothing else gets through.
+pub(super) fn oddity(request: &Request) -> u32 {
     let sse = request.header("x-amz-server-side-encryption");
     let key_id = request.header("x-amz-server-side-encryption-aws-kms-key-id").is_some();
     let customer = request.header("x-amz-server-side-encryption-customer-algorithm");

@@ -83,9 +83,8 @@ impl ObjectEncryption {
         }
         root.only(&["SSE-KMS", "SSEKMS"])?;
         // The wire name is SSE-KMS; the SDKs' member name is taken too, but not both.
-        let kms = match (root.one("SSE-KMS")?, root.one("SSEKMS")?) {
-            (Some(kms), None) | (None, Some(kms)) => kms,
-            _ => return Err(XmlError::Malformed("It must have one SSE-KMS.")),
+        let ((Some(kms), None) | (None, Some(kms))) = (root.one("SSE-KMS")?, root.one("SSEKMS")?) else {
+            return Err(XmlError::Malformed("It must have one SSE-KMS."));
         };
         kms.only(&["KMSKeyArn", "BucketKeyEnabled"])?;
         let key_arn = kms.one_text("KMSKeyArn")?.filter(|arn| !arn.is_empty()).ok_or(XmlError::Malformed("It has no KMSKeyArn."))?;
