@@ -168,8 +168,6 @@ pub struct Event<'a> {
     pub objects: Option<(u32, u32)>,
     /// What became of `Expect: 100-continue`, where the request had it.
     pub expect: Option<Continue>,
-    /// How the draining of its refused body ended, where there was one.
-    pub lingered: Option<Lingered>,
     /// What went wrong, for people; ours, never a client's text.
     pub error: Option<&'a str>,
 }
@@ -215,7 +213,6 @@ impl Event<'_> {
             store_time: None,
             objects: None,
             expect: None,
-            lingered: None,
             error: None,
         }
     }

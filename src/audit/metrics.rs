@@ -219,9 +219,6 @@ impl Metrics {
         if let Some(how) = event.expect {
             self.expect.count(how as usize, 0, &[how.as_str()]);
         }
-        if let Some(end) = event.lingered {
-            self.lingers.count(end as usize, 0, &[end.as_str()]);
-        }
         self.refused_bytes.inc_by(event.bytes_refused);
         self.request_bytes.inc_by(event.bytes_in);
         self.response_bytes.inc_by(event.bytes_out);
@@ -229,6 +226,11 @@ impl Metrics {
         if let Some(time) = event.store_time {
             self.store_duration.observe(time.as_secs_f64());
         }
+    }
+
+    /// Counts the end of a connection whose client may still have been sending.
+    pub fn lingered(&self, end: Lingered) {
+        self.lingers.count(end as usize, 0, &[end.as_str()]);
     }
 
     /// Counts a reload of the configuration.

@@ -56,7 +56,10 @@ impl ActionSet {
 
     /// The `s3:` actions in it, by name.
     pub fn iter(self) -> impl Iterator<Item = Action> {
-        Action::ALL.iter().copied().filter(move |a| self.contains(*a))
+        Action::ALL
+            .iter()
+            .copied()
+            .filter(move |a| self.contains(*a))
     }
 
     /// The actions whose requests carry this key: all for `aws:` keys, those of the service authorization reference for the rest.
@@ -91,14 +94,35 @@ impl ActionSet {
             return Some(Self::ALL);
         }
         let (vendor, name) = pattern.split_once(':')?;
-        if !vendor.eq_ignore_ascii_case("s3") || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'?')) {
+        if !vendor.eq_ignore_ascii_case("s3")
+            || !name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'?'))
+        {
             return None;
         }
-        let glob = Pattern::compile(&name.to_ascii_lowercase(), Syntax { wildcards: true, variables: false, recorded: false }).ok()?;
+        let glob = Pattern::compile(
+            &name.to_ascii_lowercase(),
+            Syntax {
+                wildcards: true,
+                variables: false,
+                recorded: false,
+            },
+        )
+        .ok()?;
         let mut set = Self::default();
         for action in Action::ALL {
-            let short = action.name().strip_prefix("s3:").unwrap_or_default().to_ascii_lowercase();
-            if glob.matches(Subject::text(short.as_bytes()), *action, &super::evaluate::NoContext) == Matched::Yes {
+            let short = action
+                .name()
+                .strip_prefix("s3:")
+                .unwrap_or_default()
+                .to_ascii_lowercase();
+            if glob.matches(
+                Subject::text(short.as_bytes()),
+                *action,
+                &super::evaluate::NoContext,
+            ) == Matched::Yes
+            {
                 set.insert(*action);
             }
         }
@@ -113,9 +137,31 @@ mod tests {
 
     #[test]
     fn names() {
-        assert!(ActionSet::named("S3:getobject").unwrap().iter().eq([Action::GetObject]));
-        assert_eq!(ActionSet::named("s3:*").unwrap().iter().count(), Action::ALL.len());
-        for bad in ["", "invalid_action", "s3", "s3:", "s4:GetObject", ":GetObject", "s3GetObject", "s3::GetObject", "s3:Put-Object", "s3:GetObject:", "s3:????", "s3:Abort?", "*GetObject"] {
+        assert!(
+            ActionSet::named("S3:getobject")
+                .unwrap()
+                .iter()
+                .eq([Action::GetObject])
+        );
+        assert_eq!(
+            ActionSet::named("s3:*").unwrap().iter().count(),
+            Action::ALL.len()
+        );
+        for bad in [
+            "",
+            "invalid_action",
+            "s3",
+            "s3:",
+            "s4:GetObject",
+            ":GetObject",
+            "s3GetObject",
+            "s3::GetObject",
+            "s3:Put-Object",
+            "s3:GetObject:",
+            "s3:????",
+            "s3:Abort?",
+            "*GetObject",
+        ] {
             assert!(ActionSet::named(bad).is_none(), "{bad}");
         }
         let not_get = ActionSet::named("s3:Get*").unwrap().complement();

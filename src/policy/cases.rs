@@ -113,18 +113,39 @@ impl Request {
     ///
     /// # Errors
     /// [`RequestError`] where the request itself is wrong.
-    pub fn decide(&self, policy: &Policy, multipart: Multipart, account: &str) -> Result<Vec<Judged>, RequestError> {
-        let method = Method::from_bytes(self.method.as_bytes()).map_err(|e| RequestError::Field("method", e.to_string()))?;
+    pub fn decide(
+        &self,
+        policy: &Policy,
+        multipart: Multipart,
+        account: &str,
+    ) -> Result<Vec<Judged>, RequestError> {
+        let method = Method::from_bytes(self.method.as_bytes())
+            .map_err(|e| RequestError::Field("method", e.to_string()))?;
         let target = encode_target(&self.path);
         let headers = self.header_map()?;
-        let head = RequestHead { method: &method, target: target.as_bytes(), host: Some("localhost"), headers: &headers };
+        let head = RequestHead {
+            method: &method,
+            target: target.as_bytes(),
+            host: Some("localhost"),
+            headers: &headers,
+        };
         let mut routed = route(&head, &[]).map_err(|e| RequestError::Route(e.to_string()))?;
         if self.auth.as_deref() == Some("REST-QUERY-STRING") {
             // The recording need not have a signature in its query.
             routed.presigned = true;
         }
-        let principal = self.principal.as_deref().map(Principal::parse).transpose().map_err(|e| RequestError::Field("principal", e.to_string()))?;
-        let ip = self.ip.as_deref().map(str::parse::<IpAddr>).transpose().map_err(|e| RequestError::Field("ip", e.to_string()))?;
+        let principal = self
+            .principal
+            .as_deref()
+            .map(Principal::parse)
+            .transpose()
+            .map_err(|e| RequestError::Field("principal", e.to_string()))?;
+        let ip = self
+            .ip
+            .as_deref()
+            .map(str::parse::<IpAddr>)
+            .transpose()
+            .map_err(|e| RequestError::Field("ip", e.to_string()))?;
         let form = routed.operation == Operation::PostObject;
         let inner = RequestContext {
             head: &head,
@@ -133,7 +154,11 @@ impl Request {
                 auth_type: self.auth.as_deref(),
                 version: self.sig.as_deref(),
                 // Version 2 does not tell when it was made.
-                age_ms: if self.sig.as_deref() == Some("AWS") { self.age_ms.map(|_| 0) } else { self.age_ms },
+                age_ms: if self.sig.as_deref() == Some("AWS") {
+                    self.age_ms.map(|_| 0)
+                } else {
+                    self.age_ms
+                },
             },
             ip,
             tls: self.tls.as_deref().map(|t| t.trim_start_matches("TLSv")),
@@ -145,49 +170,84 @@ impl Request {
         };
         let mut extra = Vec::with_capacity(self.extra.len());
         for (name, values) in &self.extra {
-            let key = Key::parse_recorded(name).map_err(|_| RequestError::Field("extra", format!("`{name}` is no condition key")))?;
+            let key = Key::parse_recorded(name).map_err(|_| {
+                RequestError::Field("extra", format!("`{name}` is no condition key"))
+            })?;
             extra.push((key, values.as_slice()));
         }
-        let context = Recorded { inner, extra, recorded: self.recorded };
+        let context = Recorded {
+            inner,
+            extra,
+            whole: self.recorded,
+        };
         let needed = actions(&routed, &head);
-        Ok(needed.iter().map(|n| judge(policy, n.action, n.on, &routed, &headers, &context)).collect())
+        Ok(needed
+            .iter()
+            .map(|n| judge(policy, n.action, n.on, &routed, &headers, &context))
+            .collect())
     }
 
     fn header_map(&self) -> Result<HeaderMap, RequestError> {
         let mut map = HeaderMap::new();
         for (name, value) in &self.headers {
-            let n = HeaderName::from_bytes(name.as_bytes()).map_err(|e| RequestError::Field("headers", format!("`{name}`: {e}")))?;
-            let v = HeaderValue::from_bytes(value.as_bytes()).map_err(|e| RequestError::Field("headers", format!("`{name}`: {e}")))?;
+            let n = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|e| RequestError::Field("headers", format!("`{name}`: {e}")))?;
+            let v = HeaderValue::from_bytes(value.as_bytes())
+                .map_err(|e| RequestError::Field("headers", format!("`{name}`: {e}")))?;
             map.append(n, v);
         }
         if let Some(ua) = &self.ua
             && !map.contains_key(http::header::USER_AGENT)
         {
-            map.insert(http::header::USER_AGENT, HeaderValue::from_bytes(ua.as_bytes()).map_err(|e| RequestError::Field("ua", e.to_string()))?);
+            map.insert(
+                http::header::USER_AGENT,
+                HeaderValue::from_bytes(ua.as_bytes())
+                    .map_err(|e| RequestError::Field("ua", e.to_string()))?,
+            );
         }
         Ok(map)
     }
 }
 
-fn judge(policy: &Policy, action: Action, on: Resource, routed: &Routed<'_>, headers: &HeaderMap, context: &Recorded<'_>) -> Judged {
+fn judge(
+    policy: &Policy,
+    action: Action,
+    on: Resource,
+    routed: &Routed<'_>,
+    headers: &HeaderMap,
+    context: &Recorded<'_>,
+) -> Judged {
     let bucket = routed.bucket.as_deref().unwrap_or_default();
     // A form names its key in a field; a list of deletions names its keys in its body.
-    let key = routed.key.as_deref().unwrap_or_else(|| headers.get("key").map_or(b"", |k| k.as_bytes()));
+    let key = routed
+        .key
+        .as_deref()
+        .unwrap_or_else(|| headers.get("key").map_or(b"", |k| k.as_bytes()));
     let target = match (on, &routed.copy_source) {
         (Resource::Service, _) => Target::Service,
         (Resource::CopySource, Some(source)) => Target::Object(&source.bucket, &source.key),
-        (Resource::Object, _) => Target::Object(bucket, key),
-        // The router has refused copies without a source.
-        (Resource::CopySource, None) => Target::Object(bucket, key),
-        (Resource::Bucket, _) if routed.operation == Operation::PostObject => Target::Object(bucket, key),
+        // (The router has refused copies without a source.)
+        (Resource::Object, _) | (Resource::CopySource, None) => Target::Object(bucket, key),
+        (Resource::Bucket, _) if routed.operation == Operation::PostObject => {
+            Target::Object(bucket, key)
+        }
         (Resource::Bucket, _) => Target::Bucket(bucket),
     };
     let decision = policy.decide(action, target, context);
-    Judged { action, resource: target.arn(), decision, explanation: policy.explain(&decision, action, context) }
+    Judged {
+        action,
+        resource: target.arn(),
+        decision,
+        explanation: policy.explain(&decision, action, context),
+    }
 }
 
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|d| i64::try_from(d.as_millis()).ok())
+        .unwrap_or_default()
 }
 
 /// Percent-encodes what no request line can hold.
@@ -208,7 +268,7 @@ fn encode_target(path: &str) -> String {
 struct Recorded<'a> {
     inner: RequestContext<'a>,
     extra: Vec<(Key, &'a [String])>,
-    recorded: bool,
+    whole: bool,
 }
 
 impl Context for Recorded<'_> {
@@ -216,12 +276,14 @@ impl Context for Recorded<'_> {
         if let Some((_, values)) = self.extra.iter().find(|(k, _)| k == key) {
             return match values {
                 [] => Found::Absent,
-                [one] if key.kind() != super::key::KeyType::Strings => Found::One(Value::from(one.as_str())),
+                [one] if key.kind() != super::key::KeyType::Strings => {
+                    Found::One(Value::from(one.as_str()))
+                }
                 many => Found::Many(many.iter().map(|v| Value::from(v.as_str())).collect()),
             };
         }
         match self.inner.value(action, key) {
-            Found::Unknown if self.recorded => Found::Absent,
+            Found::Unknown if self.whole => Found::Absent,
             other => other,
         }
     }
@@ -283,7 +345,10 @@ pub enum CasesError {
 }
 
 fn shape(node: &Node, what: impl Into<String>) -> CasesError {
-    CasesError::Shape { line: node.line, what: what.into() }
+    CasesError::Shape {
+        line: node.line,
+        what: what.into(),
+    }
 }
 
 /// A case that did not come out as expected.
@@ -303,7 +368,13 @@ pub struct Difference {
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} / {}: expected {}, got ", self.entry, self.case, self.expected.letter())?;
+        write!(
+            f,
+            "{} / {}: expected {}, got ",
+            self.entry,
+            self.case,
+            self.expected.letter()
+        )?;
         match self.got {
             Some(o) => write!(f, "{}", o.letter())?,
             None => f.write_str("an error")?,
@@ -326,7 +397,12 @@ impl std::fmt::Display for Report {
         for d in &self.differences {
             writeln!(f, "{d}")?;
         }
-        write!(f, "{} passed, {} failed", self.passed, self.differences.len())
+        write!(
+            f,
+            "{} passed, {} failed",
+            self.passed,
+            self.differences.len()
+        )
     }
 }
 
@@ -337,8 +413,13 @@ impl CaseFile {
     /// [`CasesError`] for what is no file of cases; a policy that is wrong fails its cases instead.
     pub fn parse(text: &str) -> Result<Self, CasesError> {
         let root = json::parse(text)?;
-        let list = root.get("entries").and_then(Node::elements).ok_or_else(|| shape(&root, "a file of cases is {\"entries\": [...]}"))?;
-        Ok(Self { entries: list.iter().map(entry).collect::<Result<_, _>>()? })
+        let list = root
+            .get("entries")
+            .and_then(Node::elements)
+            .ok_or_else(|| shape(&root, "a file of cases is {\"entries\": [...]}"))?;
+        Ok(Self {
+            entries: list.iter().map(entry).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Decides every case.
@@ -352,7 +433,10 @@ impl CaseFile {
                     Ok(policy) => match case.request.decide(policy, multipart, account) {
                         Err(e) => (None, e.to_string()),
                         Ok(list) => match list.first() {
-                            Some(j) => (Some(j.decision.outcome), format!("{} on {}: {}", j.action, j.resource, j.explanation)),
+                            Some(j) => (
+                                Some(j.decision.outcome),
+                                format!("{} on {}: {}", j.action, j.resource, j.explanation),
+                            ),
                             None => (None, "the request needs no action".to_owned()),
                         },
                     },
@@ -360,7 +444,13 @@ impl CaseFile {
                 if got == Some(case.expect) {
                     report.passed += 1;
                 } else {
-                    report.differences.push(Difference { entry: entry.id.clone(), case: case.name.clone(), expected: case.expect, got, reason });
+                    report.differences.push(Difference {
+                        entry: entry.id.clone(),
+                        case: case.name.clone(),
+                        expected: case.expect,
+                        got,
+                        reason,
+                    });
                 }
             }
         }
@@ -369,11 +459,28 @@ impl CaseFile {
 }
 
 fn entry(node: &Node) -> Result<Entry, CasesError> {
-    let id = node.get("id").and_then(Node::scalar).ok_or_else(|| shape(node, "an entry has an `id`"))?.to_owned();
-    let cases = node.get("cases").and_then(Node::elements).ok_or_else(|| shape(node, format!("{id}: an entry has a list of `cases`")))?;
-    let policy = node.get("policy").ok_or_else(|| shape(node, format!("{id}: an entry has a `policy`")))?;
+    let id = node
+        .get("id")
+        .and_then(Node::scalar)
+        .ok_or_else(|| shape(node, "an entry has an `id`"))?
+        .to_owned();
+    let cases = node
+        .get("cases")
+        .and_then(Node::elements)
+        .ok_or_else(|| shape(node, format!("{id}: an entry has a list of `cases`")))?;
+    let policy = node
+        .get("policy")
+        .ok_or_else(|| shape(node, format!("{id}: an entry has a `policy`")))?;
     let (policy, notes) = read_policy(policy);
-    Ok(Entry { policy, notes, cases: cases.iter().map(|c| case(c, &id)).collect::<Result<_, _>>()?, id })
+    Ok(Entry {
+        policy,
+        notes,
+        cases: cases
+            .iter()
+            .map(|c| case(c, &id))
+            .collect::<Result<_, _>>()?,
+        id,
+    })
 }
 
 /// A policy in JSON, as JSON text, or in short.
@@ -397,13 +504,22 @@ fn read_policy(node: &Node) -> (Result<Policy, String>, Vec<String>) {
     let parsed = read_node(node);
     let mut issues = parsed.issues;
     issues.extend(super::check::check(&parsed.document));
-    let (notes, fatal): (Vec<_>, Vec<_>) = issues.into_iter().partition(|i| i.kind.still_decidable());
+    let (notes, fatal): (Vec<_>, Vec<_>) =
+        issues.into_iter().partition(|i| i.kind.still_decidable());
     let mut policy = Policy::compile(parsed.document, Keys::Recorded);
     // What `check` says of values is said by compiling too, as far as it matters here.
-    if policy.is_ok() && fatal.iter().any(|i| i.kind != super::issue::IssueKind::InvalidResource && i.kind != super::issue::IssueKind::InvalidSyntax) {
+    if policy.is_ok()
+        && fatal.iter().any(|i| {
+            i.kind != super::issue::IssueKind::InvalidResource
+                && i.kind != super::issue::IssueKind::InvalidSyntax
+        })
+    {
         policy = Err(Issues(fatal));
     }
-    (policy.map_err(|e| e.to_string()), notes.iter().map(ToString::to_string).collect())
+    (
+        policy.map_err(|e| e.to_string()),
+        notes.iter().map(ToString::to_string).collect(),
+    )
 }
 
 fn short(form: Result<ShortForm, super::short::ShortError>) -> Result<Policy, String> {
@@ -418,44 +534,101 @@ fn to_yaml(node: &Node) -> serde_yaml::Value {
         Json::Bool(b) => Y::Bool(*b),
         Json::Number(s) | Json::String(s) => Y::String(s.clone()),
         Json::Array(list) => Y::Sequence(list.iter().map(to_yaml).collect()),
-        Json::Object(members) => Y::Mapping(members.iter().map(|m| (Y::String(m.name.clone()), to_yaml(&m.node))).collect()),
+        Json::Object(members) => Y::Mapping(
+            members
+                .iter()
+                .map(|m| (Y::String(m.name.clone()), to_yaml(&m.node)))
+                .collect(),
+        ),
     }
 }
 
 fn case(node: &Node, id: &str) -> Result<Case, CasesError> {
-    let name = node.get("name").and_then(Node::scalar).unwrap_or("unnamed").to_owned();
+    let name = node
+        .get("name")
+        .and_then(Node::scalar)
+        .unwrap_or("unnamed")
+        .to_owned();
     let expect = match node.get("expect").and_then(Node::as_str) {
         Some("D") => Outcome::Denied,
         Some("A") => Outcome::Allowed,
         Some("N") => Outcome::NoMatch,
-        _ => return Err(shape(node, format!("{id} / {name}: `expect` is \"D\", \"A\" or \"N\""))),
+        _ => {
+            return Err(shape(
+                node,
+                format!("{id} / {name}: `expect` is \"D\", \"A\" or \"N\""),
+            ));
+        }
     };
-    let request = node.get("request").ok_or_else(|| shape(node, format!("{id} / {name}: a case has a `request`")))?;
-    Ok(Case { request: read_request(request, &format!("{id} / {name}"))?, name, expect })
+    let request = node
+        .get("request")
+        .ok_or_else(|| shape(node, format!("{id} / {name}: a case has a `request`")))?;
+    Ok(Case {
+        request: read_request(request, &format!("{id} / {name}"))?,
+        name,
+        expect,
+    })
 }
 
 fn read_request(node: &Node, whose: &str) -> Result<Request, CasesError> {
-    const KNOWN: [&str; 11] = ["method", "path", "headers", "tls", "auth", "sig", "ip", "principal", "age_ms", "ua", "extra"];
-    let members = node.members().ok_or_else(|| shape(node, format!("{whose}: a request is an object")))?;
+    const KNOWN: [&str; 11] = [
+        "method",
+        "path",
+        "headers",
+        "tls",
+        "auth",
+        "sig",
+        "ip",
+        "principal",
+        "age_ms",
+        "ua",
+        "extra",
+    ];
+    let members = node
+        .members()
+        .ok_or_else(|| shape(node, format!("{whose}: a request is an object")))?;
     if let Some(m) = members.iter().find(|m| !KNOWN.contains(&m.name.as_str())) {
-        return Err(shape(&m.node, format!("{whose}: a request has no `{}`; it has {}", m.name, KNOWN.join(", "))));
+        return Err(shape(
+            &m.node,
+            format!(
+                "{whose}: a request has no `{}`; it has {}",
+                m.name,
+                KNOWN.join(", ")
+            ),
+        ));
     }
     let optional = |name: &str| match node.get(name) {
         None => Ok(None),
         Some(n) if n.is_null() => Ok(None),
-        Some(n) => n.scalar().map(|s| Some(s.to_owned())).ok_or_else(|| shape(n, format!("{whose}: `{name}` is a string or null"))),
+        Some(n) => n
+            .scalar()
+            .map(|s| Some(s.to_owned()))
+            .ok_or_else(|| shape(n, format!("{whose}: `{name}` is a string or null"))),
     };
-    let needed = |name: &str| optional(name)?.ok_or_else(|| shape(node, format!("{whose}: a request has a `{name}`")));
+    let needed = |name: &str| {
+        optional(name)?.ok_or_else(|| shape(node, format!("{whose}: a request has a `{name}`")))
+    };
     let principal = optional("principal")?;
     // Left out is not null: who is named signs, unless the case says how.
-    let signed = |name: &str, value: &str| if node.get(name).is_none() && principal.is_some() { Ok(Some(value.to_owned())) } else { optional(name) };
+    let signed = |name: &str, value: &str| {
+        if node.get(name).is_none() && principal.is_some() {
+            Ok(Some(value.to_owned()))
+        } else {
+            optional(name)
+        }
+    };
     let mut headers = Vec::new();
     for (name, values) in lists(node, "headers", whose)? {
         headers.extend(values.into_iter().map(|v| (name.clone(), v)));
     }
     let age_ms = match optional("age_ms")? {
         None => None,
-        Some(text) => Some(text.parse().map_err(|_| shape(node, format!("{whose}: `age_ms` is a whole number of milliseconds or null")))?),
+        Some(text) => Some(text.parse().map_err(|_| {
+            shape(
+                node,
+                format!("{whose}: `age_ms` is a whole number of milliseconds or null"),
+            )
+        })?),
     };
     Ok(Request {
         method: needed("method")?,
@@ -476,12 +649,18 @@ fn read_request(node: &Node, whose: &str) -> Result<Request, CasesError> {
 
 /// An object of names with a value, many or none (`null`).
 fn lists(node: &Node, name: &str, whose: &str) -> Result<Vec<(String, Vec<String>)>, CasesError> {
-    let Some(object) = node.get(name).filter(|n| !n.is_null()) else { return Ok(Vec::new()) };
+    let Some(object) = node.get(name).filter(|n| !n.is_null()) else {
+        return Ok(Vec::new());
+    };
     let wrong = |n: &Node| shape(n, format!("{whose}: `{name}` is an object of strings"));
     let mut out = Vec::new();
     for m in object.members().ok_or_else(|| wrong(object))? {
         let values = match (m.node.elements(), m.node.scalar()) {
-            (Some(list), _) => list.iter().map(|n| n.scalar().map(str::to_owned)).collect::<Option<Vec<_>>>().ok_or_else(|| wrong(&m.node))?,
+            (Some(list), _) => list
+                .iter()
+                .map(|n| n.scalar().map(str::to_owned))
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| wrong(&m.node))?,
             (None, Some(one)) => vec![one.to_owned()],
             (None, None) if m.node.is_null() => Vec::new(),
             (None, None) => return Err(wrong(&m.node)),

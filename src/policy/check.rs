@@ -19,7 +19,10 @@ pub fn check(document: &Document) -> Vec<Issue> {
         let mut c = Compiler::new(document, s, Keys::Known);
         let compiled = c.statement();
         if s.resource.patterns.iter().any(|r| r == "*") {
-            c.issue(IssueKind::InvalidResource, "`*` names no bucket: write arn:aws:s3:::BUCKET and arn:aws:s3:::BUCKET/*");
+            c.issue(
+                IssueKind::InvalidResource,
+                "`*` names no bucket: write arn:aws:s3:::BUCKET and arn:aws:s3:::BUCKET/*",
+            );
         }
         if c.issues.is_empty() {
             levels(s, &mut c);
@@ -65,7 +68,9 @@ fn levels(s: &Statement, c: &mut Compiler<'_>) {
     }
     let reach = reach(s);
     for pattern in &s.action.patterns {
-        let Some(mut set) = ActionSet::named(pattern) else { continue };
+        let Some(mut set) = ActionSet::named(pattern) else {
+            continue;
+        };
         if pattern.contains(['*', '?']) {
             // A permission of replication that no request needs: a wildcard that meets it by its name alone does not mean it.
             set.remove(Action::ObjectOwnerOverrideToBucketOwner);
@@ -79,33 +84,66 @@ fn levels(s: &Statement, c: &mut Compiler<'_>) {
             object |= a.level() == ActionLevel::Object;
         }
         let hint = match (bucket, object) {
-            (_, true) => format!("{pattern} is about objects: object actions need a resource such as {}", example(s, true)),
-            (true, false) => format!("{pattern} is about the bucket: bucket actions need a resource such as {}", example(s, false)),
-            (false, false) => format!("{pattern} is about no bucket and no object: it belongs in an identity policy"),
+            (_, true) => format!(
+                "{pattern} is about objects: object actions need a resource such as {}",
+                example(s, true)
+            ),
+            (true, false) => format!(
+                "{pattern} is about the bucket: bucket actions need a resource such as {}",
+                example(s, false)
+            ),
+            (false, false) => format!(
+                "{pattern} is about no bucket and no object: it belongs in an identity policy"
+            ),
         };
         c.issue(IssueKind::ActionWithoutResource, hint);
     }
 }
 
 fn example(s: &Statement, object: bool) -> String {
-    let bucket = s.resource.patterns.first().and_then(|r| split_arn(r)).and_then(|p| p[5].split('/').next().filter(|b| !b.is_empty()).map(str::to_owned));
+    let bucket = s
+        .resource
+        .patterns
+        .first()
+        .and_then(|r| split_arn(r))
+        .and_then(|p| {
+            p[5].split('/')
+                .next()
+                .filter(|b| !b.is_empty())
+                .map(str::to_owned)
+        });
     let bucket = bucket.unwrap_or_else(|| "BUCKET".to_owned());
-    if object { format!("arn:aws:s3:::{bucket}/*") } else { format!("arn:aws:s3:::{bucket}") }
+    if object {
+        format!("arn:aws:s3:::{bucket}/*")
+    } else {
+        format!("arn:aws:s3:::{bucket}")
+    }
 }
 
 fn applies(s: &Statement, actions: ActionSet, c: &mut Compiler<'_>) {
     let reach = reach(s);
     for condition in &s.conditions {
-        let Ok(key) = Key::parse(&condition.key) else { continue };
+        let Ok(key) = Key::parse(&condition.key) else {
+            continue;
+        };
         let carrying = ActionSet::carrying(&key);
-        if key.is_global() || actions.iter().any(|a| carrying.contains(a) && fits(a, reach)) {
+        if key.is_global()
+            || actions
+                .iter()
+                .any(|a| carrying.contains(a) && fits(a, reach))
+        {
             continue;
         }
         // Where nothing fits at all, that is what was said already.
         if !actions.iter().any(|a| fits(a, reach)) {
             continue;
         }
-        let carriers: Vec<&str> = carrying.iter().filter(|a| a.level() != ActionLevel::Other).map(Action::name).take(4).collect();
+        let carriers: Vec<&str> = carrying
+            .iter()
+            .filter(|a| a.level() != ActionLevel::Other)
+            .map(Action::name)
+            .take(4)
+            .collect();
         c.issue(
             IssueKind::ConditionDoesNotApply,
             format!("no action of this statement carries {key}, so the condition would always see it as absent; it belongs to {}", carriers.join(", ")),

@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use super::action_set::ActionSet;
 use super::date;
 use super::decimal::Decimal;
-use super::document::{Condition, Document, Effect, PrincipalClause, PrincipalKind, Principals, Statement, Version};
+use super::document::{
+    Condition, Document, Effect, PrincipalClause, PrincipalKind, Principals, Statement, Version,
+};
 use super::issue::{Issue, IssueKind, Issues};
 use super::key::{Key, KeyType, NotKnown};
 use super::operator::{Comparison, Family, Operator};
@@ -41,8 +43,15 @@ pub(super) enum PrincipalSet {
     Everyone,
     /// Only principals that never call a proxy (services, other providers).
     Nobody,
-    Of { accounts: Vec<Box<str>>, named: Vec<Principal> },
-    AllBut { everyone: bool, accounts: Vec<Box<str>>, named: Vec<Principal> },
+    Of {
+        accounts: Vec<Box<str>>,
+        named: Vec<Principal>,
+    },
+    AllBut {
+        everyone: bool,
+        accounts: Vec<Box<str>>,
+        named: Vec<Principal>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -56,13 +65,19 @@ pub(super) struct CompiledCondition {
 
 #[derive(Debug, Clone)]
 pub(super) enum Test {
-    Null { absent: bool, present: bool },
+    Null {
+        absent: bool,
+        present: bool,
+    },
     Text(Vec<Pattern>),
     Folded(Vec<Pattern>),
     Numeric(Vec<Decimal<Box<str>>>),
     /// Milliseconds since 1970.
     Date(Vec<i64>),
-    Bool { yes: bool, no: bool },
+    Bool {
+        yes: bool,
+        no: bool,
+    },
     Binary(Vec<Vec<u8>>),
     Ip(Vec<IpNet>),
     Arn(Vec<ArnPattern>),
@@ -115,14 +130,22 @@ impl Policy {
         let (mut denies, mut allows) = (Vec::new(), Vec::new());
         for s in &document.statements {
             let mut compiler = Compiler::new(&document, s, keys);
-            let compiled = compiler.statement();
+            let ready = compiler.statement();
             issues.append(&mut compiler.issues);
             match s.effect {
-                Effect::Deny => denies.push(compiled),
-                Effect::Allow => allows.push(compiled),
+                Effect::Deny => denies.push(ready),
+                Effect::Allow => allows.push(ready),
             }
         }
-        if issues.is_empty() { Ok(Self { document, denies, allows }) } else { Err(Issues(issues)) }
+        if issues.is_empty() {
+            Ok(Self {
+                document,
+                denies,
+                allows,
+            })
+        } else {
+            Err(Issues(issues))
+        }
     }
 
     /// What was written.
@@ -134,14 +157,22 @@ impl Policy {
     /// The statement of this index.
     #[must_use]
     pub fn statement(&self, index: u32) -> Option<&Statement> {
-        self.document.statements.iter().find(|s| u32::try_from(s.index) == Ok(index))
+        self.document
+            .statements
+            .iter()
+            .find(|s| u32::try_from(s.index) == Ok(index))
     }
 
     /// The condition keys that its statements test.
     #[must_use]
     pub fn keys(&self) -> Vec<&Key> {
         let mut out: Vec<&Key> = Vec::new();
-        for c in self.denies.iter().chain(&self.allows).flat_map(|s| &s.conditions) {
+        for c in self
+            .denies
+            .iter()
+            .chain(&self.allows)
+            .flat_map(|s| &s.conditions)
+        {
             if !out.contains(&&c.key) {
                 out.push(&c.key);
             }
@@ -159,17 +190,32 @@ pub(super) struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     pub fn new(document: &Document, statement: &'a Statement, keys: Keys) -> Self {
-        Self { statement, variables: document.effective_version() == Version::V2012, keys, issues: Vec::new() }
+        Self {
+            statement,
+            variables: document.effective_version() == Version::V2012,
+            keys,
+            issues: Vec::new(),
+        }
     }
 
     pub fn issue(&mut self, kind: IssueKind, hint: impl Into<String>) {
         let s = self.statement;
         let line = (s.line > 0).then_some(s.line);
-        self.issues.push(Issue { statement: Some(s.index), sid: s.sid.clone(), line, kind, hint: hint.into() });
+        self.issues.push(Issue {
+            statement: Some(s.index),
+            sid: s.sid.clone(),
+            line,
+            kind,
+            hint: hint.into(),
+        });
     }
 
     fn syntax(&self, wildcards: bool) -> Syntax {
-        Syntax { wildcards, variables: self.variables, recorded: self.keys == Keys::Recorded }
+        Syntax {
+            wildcards,
+            variables: self.variables,
+            recorded: self.keys == Keys::Recorded,
+        }
     }
 
     pub fn statement(&mut self) -> CompiledStatement {
@@ -180,8 +226,17 @@ impl<'a> Compiler<'a> {
             actions: self.actions(),
             principals: self.principals(&s.principal),
             not_resources: s.resource.negated,
-            resources: s.resource.patterns.iter().filter_map(|r| self.resource(r)).collect(),
-            conditions: s.conditions.iter().filter_map(|c| self.condition(c)).collect(),
+            resources: s
+                .resource
+                .patterns
+                .iter()
+                .filter_map(|r| self.resource(r))
+                .collect(),
+            conditions: s
+                .conditions
+                .iter()
+                .filter_map(|c| self.condition(c))
+                .collect(),
         }
     }
 
@@ -194,7 +249,11 @@ impl<'a> Compiler<'a> {
                 None => self.issue(IssueKind::InvalidAction, action_hint(pattern)),
             }
         }
-        if clause.negated { set.complement() } else { set }
+        if clause.negated {
+            set.complement()
+        } else {
+            set
+        }
     }
 
     fn principals(&mut self, clause: &PrincipalClause) -> PrincipalSet {
@@ -202,7 +261,15 @@ impl<'a> Compiler<'a> {
             self.issue(IssueKind::InvalidPrincipal, "NotPrincipal with Allow would allow everyone else, anonymous callers included: write Principal with those you mean");
         }
         let Principals::Listed(list) = &clause.who else {
-            return if clause.negated { PrincipalSet::AllBut { everyone: true, accounts: Vec::new(), named: Vec::new() } } else { PrincipalSet::Everyone };
+            return if clause.negated {
+                PrincipalSet::AllBut {
+                    everyone: true,
+                    accounts: Vec::new(),
+                    named: Vec::new(),
+                }
+            } else {
+                PrincipalSet::Everyone
+            };
         };
         let (mut accounts, mut named) = (Vec::new(), Vec::new());
         let everyone = clause.who.everyone();
@@ -211,12 +278,17 @@ impl<'a> Compiler<'a> {
             match entry.kind {
                 PrincipalKind::Aws if value == "*" => {
                     if list.iter().filter(|e| e.kind == PrincipalKind::Aws).count() > 1 {
-                        self.issue(IssueKind::InvalidPrincipal, "`*` is everyone already: remove the others");
+                        self.issue(
+                            IssueKind::InvalidPrincipal,
+                            "`*` is everyone already: remove the others",
+                        );
                     }
                 }
                 PrincipalKind::Aws if is_account(value) => accounts.push(value.into()),
                 PrincipalKind::Aws => match Principal::parse(value) {
-                    Ok(p) if matches!(p.kind(), super::principal::PrincipalType::Root) => accounts.push(p.account().into()),
+                    Ok(p) if matches!(p.kind(), super::principal::PrincipalType::Root) => {
+                        accounts.push(p.account().into());
+                    }
                     Ok(p) => named.push(p),
                     Err(e) if value.contains(['*', '?']) => {
                         self.issue(IssueKind::InvalidPrincipal, format!("{e}; principals take no wildcards: test aws:PrincipalArn with ArnLike instead"));
@@ -224,9 +296,16 @@ impl<'a> Compiler<'a> {
                     Err(e) => self.issue(IssueKind::InvalidPrincipal, e.to_string()),
                 },
                 PrincipalKind::Service if !value.contains('.') => {
-                    self.issue(IssueKind::InvalidPrincipal, format!("`{value}` is no service: they are named like logging.s3.amazonaws.com"));
+                    self.issue(
+                        IssueKind::InvalidPrincipal,
+                        format!(
+                            "`{value}` is no service: they are named like logging.s3.amazonaws.com"
+                        ),
+                    );
                 }
-                PrincipalKind::Service | PrincipalKind::Federated | PrincipalKind::CanonicalUser => {
+                PrincipalKind::Service
+                | PrincipalKind::Federated
+                | PrincipalKind::CanonicalUser => {
                     if value.is_empty() {
                         self.issue(IssueKind::InvalidPrincipal, "it names nobody");
                     }
@@ -234,7 +313,11 @@ impl<'a> Compiler<'a> {
             }
         }
         if clause.negated {
-            PrincipalSet::AllBut { everyone, accounts, named }
+            PrincipalSet::AllBut {
+                everyone,
+                accounts,
+                named,
+            }
         } else if everyone {
             PrincipalSet::Everyone
         } else if accounts.is_empty() && named.is_empty() {
@@ -252,13 +335,23 @@ impl<'a> Compiler<'a> {
         let parts = split_arn(text);
         let Some(["arn", partition, "s3", "", "", tail]) = parts else {
             let hint = match parts {
-                Some(["arn", _, "s3", ..]) => format!("`{text}` names a Region or account: buckets are arn:aws:s3:::BUCKET (access points are not served here)"),
-                _ => format!("`{text}` is not a bucket's ARN: write arn:aws:s3:::BUCKET, or arn:aws:s3:::BUCKET/* for its objects"),
+                Some(["arn", _, "s3", ..]) => format!(
+                    "`{text}` names a Region or account: buckets are arn:aws:s3:::BUCKET (access points are not served here)"
+                ),
+                _ => format!(
+                    "`{text}` is not a bucket's ARN: write arn:aws:s3:::BUCKET, or arn:aws:s3:::BUCKET/* for its objects"
+                ),
             };
             self.issue(IssueKind::InvalidResource, hint);
             return None;
         };
-        if !partition.starts_with("aws") || !partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') || tail.is_empty() || tail.starts_with('/') {
+        if !partition.starts_with("aws")
+            || !partition
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b == b'-')
+            || tail.is_empty()
+            || tail.starts_with('/')
+        {
             self.issue(IssueKind::InvalidResource, format!("`{text}` is not a bucket's ARN: write arn:aws:s3:::BUCKET, or arn:aws:s3:::BUCKET/* for its objects"));
             return None;
         }
@@ -266,7 +359,12 @@ impl<'a> Compiler<'a> {
         self.pattern(compiled, text, &IssueKind::InvalidResource)
     }
 
-    fn pattern(&mut self, compiled: Result<Pattern, PatternError>, text: &str, bad: &IssueKind) -> Option<Pattern> {
+    fn pattern(
+        &mut self,
+        compiled: Result<Pattern, PatternError>,
+        text: &str,
+        bad: &IssueKind,
+    ) -> Option<Pattern> {
         match compiled {
             Ok(p) => Some(p),
             Err(PatternError::Syntax) => {
@@ -274,7 +372,10 @@ impl<'a> Compiler<'a> {
                 None
             }
             Err(PatternError::ManyValues(name)) => {
-                self.issue(bad.clone(), format!("${{{name}}} has many values and cannot be a variable"));
+                self.issue(
+                    bad.clone(),
+                    format!("${{{name}}} has many values and cannot be a variable"),
+                );
                 None
             }
             Err(PatternError::Key(name, why)) => {
@@ -288,7 +389,10 @@ impl<'a> Compiler<'a> {
         match why {
             NotKnown::NoSuchKey => self.issue(IssueKind::InvalidConditionKey, key_hint(name)),
             NotKnown::OnlyAws(reason) => {
-                self.issue(IssueKind::UnknowableKey(name.to_owned()), format!("{reason}; enforce this statement at AWS and remove it here"));
+                self.issue(
+                    IssueKind::UnknowableKey(name.to_owned()),
+                    format!("{reason}; enforce this statement at AWS and remove it here"),
+                );
             }
         }
     }
@@ -300,7 +404,12 @@ impl<'a> Compiler<'a> {
         };
         let test = self.test(c);
         match found {
-            Ok(key) => Some(CompiledCondition { operator: c.operator, carried: ActionSet::carrying(&key), key, test: test? }),
+            Ok(key) => Some(CompiledCondition {
+                operator: c.operator,
+                carried: ActionSet::carrying(&key),
+                key,
+                test: test?,
+            }),
             Err(why) => {
                 self.unusable(&c.key, why);
                 None
@@ -309,12 +418,26 @@ impl<'a> Compiler<'a> {
     }
 
     /// Parses every value with `read`; the first that fails says what would do.
-    fn values<T>(&mut self, c: &Condition, kind: &IssueKind, want: &str, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    fn values<T>(
+        &mut self,
+        c: &Condition,
+        kind: &IssueKind,
+        want: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let mut out = Vec::with_capacity(c.values.len());
         for v in &c.values {
             match read(v.text()) {
                 Some(v) => out.push(v),
-                None => self.issue(kind.clone(), format!("`{}` under {} of {} is not {want}", v.text(), c.operator, c.key)),
+                None => self.issue(
+                    kind.clone(),
+                    format!(
+                        "`{}` under {} of {} is not {want}",
+                        v.text(),
+                        c.operator,
+                        c.key
+                    ),
+                ),
             }
         }
         (out.len() == c.values.len()).then_some(out)
@@ -324,7 +447,11 @@ impl<'a> Compiler<'a> {
         let syntax = self.syntax(wildcards);
         let mut out = Vec::with_capacity(c.values.len());
         for v in &c.values {
-            out.push(self.pattern(Pattern::compile(v.text(), syntax), v.text(), &IssueKind::InvalidSyntax)?);
+            out.push(self.pattern(
+                Pattern::compile(v.text(), syntax),
+                v.text(),
+                &IssueKind::InvalidSyntax,
+            )?);
         }
         Some(out)
     }
@@ -333,22 +460,55 @@ impl<'a> Compiler<'a> {
         let syntax = IssueKind::InvalidSyntax;
         Some(match c.operator.comparison.family() {
             Family::Null => {
-                let values: BTreeSet<bool> = self.values(c, &syntax, "true or false", boolean)?.into_iter().collect();
-                Test::Null { absent: values.contains(&true), present: values.contains(&false) }
+                let values: BTreeSet<bool> = self
+                    .values(c, &syntax, "true or false", boolean)?
+                    .into_iter()
+                    .collect();
+                Test::Null {
+                    absent: values.contains(&true),
+                    present: values.contains(&false),
+                }
             }
             Family::Bool => {
-                let values: BTreeSet<bool> = self.values(c, &syntax, "true or false", boolean)?.into_iter().collect();
-                Test::Bool { yes: values.contains(&true), no: values.contains(&false) }
+                let values: BTreeSet<bool> = self
+                    .values(c, &syntax, "true or false", boolean)?
+                    .into_iter()
+                    .collect();
+                Test::Bool {
+                    yes: values.contains(&true),
+                    no: values.contains(&false),
+                }
             }
             Family::String => match c.operator.comparison {
-                Comparison::StringLike | Comparison::StringNotLike => Test::Text(self.patterns(c, true)?),
-                Comparison::StringEqualsIgnoreCase | Comparison::StringNotEqualsIgnoreCase => Test::Folded(self.patterns(c, false)?),
+                Comparison::StringLike | Comparison::StringNotLike => {
+                    Test::Text(self.patterns(c, true)?)
+                }
+                Comparison::StringEqualsIgnoreCase | Comparison::StringNotEqualsIgnoreCase => {
+                    Test::Folded(self.patterns(c, false)?)
+                }
                 _ => Test::Text(self.patterns(c, false)?),
             },
-            Family::Numeric => Test::Numeric(self.values(c, &syntax, "a decimal number such as 600000 or 1.2", |t| Decimal::parse(t).map(Decimal::into_owned))?),
-            Family::Date => Test::Date(self.values(c, &syntax, "a date such as 2026-01-01T00:00:00Z, or seconds since 1970", date::parse)?),
-            Family::Binary => Test::Binary(self.values(c, &syntax, "base64", |t| base64::engine::general_purpose::STANDARD.decode(t).ok())?),
-            Family::Ip => Test::Ip(self.values(c, &IssueKind::InvalidIp, "an address or a range such as 192.0.2.0/24 or 2001:db8::/32", range)?),
+            Family::Numeric => Test::Numeric(self.values(
+                c,
+                &syntax,
+                "a decimal number such as 600000 or 1.2",
+                |t| Decimal::parse(t).map(Decimal::into_owned),
+            )?),
+            Family::Date => Test::Date(self.values(
+                c,
+                &syntax,
+                "a date such as 2026-01-01T00:00:00Z, or seconds since 1970",
+                date::parse,
+            )?),
+            Family::Binary => Test::Binary(self.values(c, &syntax, "base64", |t| {
+                base64::engine::general_purpose::STANDARD.decode(t).ok()
+            })?),
+            Family::Ip => Test::Ip(self.values(
+                c,
+                &IssueKind::InvalidIp,
+                "an address or a range such as 192.0.2.0/24 or 2001:db8::/32",
+                range,
+            )?),
             Family::Arn => {
                 let syntax = self.syntax(true);
                 let mut out = Vec::with_capacity(c.values.len());
@@ -357,20 +517,30 @@ impl<'a> Compiler<'a> {
                         out.push(ArnPattern::Any);
                         continue;
                     }
-                    let Some(parts) = split_arn(v.text()).filter(|p| p[0] == "arn" || p[0] == "*") else {
+                    let Some(parts) = split_arn(v.text()).filter(|p| p[0] == "arn" || p[0] == "*")
+                    else {
                         if self.keys == Keys::Recorded {
                             // What is no ARN equals none.
                             continue;
                         }
                         let hint = "is not an ARN (arn:partition:service:region:account:resource); compare other text with StringLike";
-                        self.issue(IssueKind::InvalidSyntax, format!("`{}` under {} of {} {hint}", v.text(), c.operator, c.key));
+                        self.issue(
+                            IssueKind::InvalidSyntax,
+                            format!("`{}` under {} of {} {hint}", v.text(), c.operator, c.key),
+                        );
                         return None;
                     };
                     let mut compiled = Vec::with_capacity(6);
                     for part in parts {
-                        compiled.push(self.pattern(Pattern::compile(part, syntax), v.text(), &IssueKind::InvalidSyntax)?);
+                        compiled.push(self.pattern(
+                            Pattern::compile(part, syntax),
+                            v.text(),
+                            &IssueKind::InvalidSyntax,
+                        )?);
                     }
-                    out.push(ArnPattern::Parts(Box::<[Pattern; 6]>::try_from(compiled.into_boxed_slice()).ok()?));
+                    out.push(ArnPattern::Parts(
+                        Box::<[Pattern; 6]>::try_from(compiled.into_boxed_slice()).ok()?,
+                    ));
                 }
                 Test::Arn(out)
             }
@@ -389,28 +559,49 @@ fn boolean(text: &str) -> Option<bool> {
 }
 
 fn range(text: &str) -> Option<IpNet> {
-    text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    text.parse::<IpNet>()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 fn action_hint(pattern: &str) -> String {
-    if let Some(name) = pattern.get(..10).filter(|p| p.eq_ignore_ascii_case("s3express:")) {
-        return format!("`{pattern}`: {name}* belongs to directory buckets, whose policies are not read here");
+    if let Some(name) = pattern
+        .get(..10)
+        .filter(|p| p.eq_ignore_ascii_case("s3express:"))
+    {
+        return format!(
+            "`{pattern}`: {name}* belongs to directory buckets, whose policies are not read here"
+        );
     }
-    if pattern.split_once(':').is_some_and(|(vendor, _)| !vendor.eq_ignore_ascii_case("s3")) {
+    if pattern
+        .split_once(':')
+        .is_some_and(|(vendor, _)| !vendor.eq_ignore_ascii_case("s3"))
+    {
         return format!("`{pattern}` is another service's; a bucket policy takes s3: actions");
     }
     if ActionSet::named(&format!("s3:{pattern}")).is_some() {
         return format!("write `s3:{pattern}`");
     }
-    if pattern.contains(['*', '?']) { format!("`{pattern}` names no action of S3") } else { format!("`{pattern}` is no action of S3, such as s3:PutObject") }
+    if pattern.contains(['*', '?']) {
+        format!("`{pattern}` names no action of S3")
+    } else {
+        format!("`{pattern}` is no action of S3, such as s3:PutObject")
+    }
 }
 
 fn key_hint(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
-    let best = Key::ALL.iter().map(|k| (distance(&lower, &k.to_string().to_ascii_lowercase()), k)).min_by_key(|(d, _)| *d);
+    let best = Key::ALL
+        .iter()
+        .map(|k| (distance(&lower, &k.to_string().to_ascii_lowercase()), k))
+        .min_by_key(|(d, _)| *d);
     match best {
-        Some((d, key)) if d <= 3 => format!("`{name}` is no condition key of S3; did you mean `{key}`?"),
-        _ if Key::ALL.iter().any(|k| k.header() == Some(lower.as_str())) => format!("`{name}` is a header: as a key it is `s3:{lower}`"),
+        Some((d, key)) if d <= 3 => {
+            format!("`{name}` is no condition key of S3; did you mean `{key}`?")
+        }
+        _ if Key::ALL.iter().any(|k| k.header() == Some(lower.as_str())) => {
+            format!("`{name}` is a header: as a key it is `s3:{lower}`")
+        }
         _ => format!("`{name}` is no condition key of S3"),
     }
 }
@@ -425,7 +616,9 @@ fn distance(a: &str, b: &str) -> usize {
             *first = left;
         }
         for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let best = (diagonal + usize::from(x != y)).min(*cell + 1).min(left + 1);
+            let best = (diagonal + usize::from(x != y))
+                .min(*cell + 1)
+                .min(left + 1);
             diagonal = *cell;
             *cell = best;
             left = best;

@@ -7,10 +7,10 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 
+use super::date;
 use super::evaluate::{Context, Found, Value};
 use super::key::Key;
 use super::principal::{Principal, PrincipalType};
-use super::date;
 use crate::s3::query::{Query, decode};
 use crate::s3::{Action, Operation, RequestHead, Routed};
 use crate::sigv4::claim::{Claim, SignatureVersion};
@@ -33,7 +33,9 @@ impl std::str::FromStr for Multipart {
         match text {
             "inherit" => Ok(Self::Inherit),
             "literal" => Ok(Self::Literal),
-            other => Err(format!("`{other}` is no multipart mode: write `inherit` or `literal`")),
+            other => Err(format!(
+                "`{other}` is no multipart mode: write `inherit` or `literal`"
+            )),
         }
     }
 }
@@ -60,6 +62,9 @@ impl Signing<'static> {
         }
     }
 }
+
+/// A tag's key and value.
+type Tag<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// The facts of one request.
 #[derive(Debug, Clone, Copy)]
@@ -89,14 +94,25 @@ pub struct RequestContext<'a> {
 impl<'a> RequestContext<'a> {
     fn header(&self, name: &'static str) -> Option<Cow<'a, str>> {
         if let Some(form) = self.form {
-            let value = form.get(name).or_else(|| if name == "x-amz-acl" { form.get("acl") } else { None })?;
+            let value = form.get(name).or_else(|| {
+                if name == "x-amz-acl" {
+                    form.get("acl")
+                } else {
+                    None
+                }
+            })?;
             return Some(String::from_utf8_lossy(value.as_bytes()));
         }
         self.routed.amz(self.head, name)
     }
 
     fn plain_header(&self, name: &'static str) -> Found<'a> {
-        Found::text(self.head.headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes())))
+        Found::text(
+            self.head
+                .headers
+                .get(name)
+                .map(|v| String::from_utf8_lossy(v.as_bytes())),
+        )
     }
 
     fn sse(&self, name: &'static str) -> Found<'a> {
@@ -104,7 +120,11 @@ impl<'a> RequestContext<'a> {
             Some(value) => Found::text(Some(value)),
             // It stands in the XML body.
             None if self.routed.operation == Operation::UpdateObjectEncryption => Found::Unknown,
-            None if self.multipart == Multipart::Inherit && self.routed.operation.continues_upload() => Found::Inherited,
+            None if self.multipart == Multipart::Inherit
+                && self.routed.operation.continues_upload() =>
+            {
+                Found::Inherited
+            }
             None => Found::Absent,
         }
     }
@@ -115,10 +135,14 @@ impl<'a> RequestContext<'a> {
 
     /// A header that some operations carry in their XML body instead, which is not read.
     fn header_or_body(&self, name: &'static str, in_body: &[Operation]) -> Found<'a> {
-        if in_body.contains(&self.routed.operation) { Found::Unknown } else { Found::text(self.header(name)) }
+        if in_body.contains(&self.routed.operation) {
+            Found::Unknown
+        } else {
+            Found::text(self.header(name))
+        }
     }
 
-    fn tags(&self) -> Result<Vec<(Cow<'a, str>, Cow<'a, str>)>, Found<'a>> {
+    fn tags(&self) -> Result<Vec<Tag<'a>>, Found<'a>> {
         if matches!(self.routed.operation, Operation::PutObjectTagging) {
             return Err(Found::Unknown);
         }
@@ -126,11 +150,17 @@ impl<'a> RequestContext<'a> {
         if self.form.is_some_and(|f| f.contains_key("tagging")) {
             return Err(Found::Unknown);
         }
-        let Some(raw) = self.header("x-amz-tagging") else { return Err(Found::Absent) };
+        let Some(raw) = self.header("x-amz-tagging") else {
+            return Err(Found::Absent);
+        };
         let pairs = Query::new(raw.as_bytes());
         let mut out = Vec::new();
         for (name, value) in pairs.pairs() {
-            let text = |b: &[u8]| decode(b, true).ok().and_then(|d| String::from_utf8(d.into_owned()).ok());
+            let text = |b: &[u8]| {
+                decode(b, true)
+                    .ok()
+                    .and_then(|d| String::from_utf8(d.into_owned()).ok())
+            };
             match (text(name), text(value.unwrap_or_default())) {
                 (Some(n), Some(v)) => out.push((n.into(), v.into())),
                 // What the store will make of it cannot be known.
@@ -141,10 +171,16 @@ impl<'a> RequestContext<'a> {
     }
 
     fn copy_source(&self) -> Found<'a> {
-        let Some(value) = self.header("x-amz-copy-source") else { return Found::Absent };
+        let Some(value) = self.header("x-amz-copy-source") else {
+            return Found::Absent;
+        };
         // Decoded, as the store will read it: else `%73ecret` would pass a policy on `secret`.
-        let (path, version) = value.split_once('?').map_or((&*value, None), |(p, v)| (p, Some(v)));
-        let Ok(path) = decode(path.as_bytes(), false) else { return Found::Unknown };
+        let (path, version) = value
+            .split_once('?')
+            .map_or((&*value, None), |(p, v)| (p, Some(v)));
+        let Ok(path) = decode(path.as_bytes(), false) else {
+            return Found::Unknown;
+        };
         let mut text = String::from_utf8_lossy(&path).into_owned();
         if text.starts_with('/') {
             text.remove(0);
@@ -157,10 +193,16 @@ impl<'a> RequestContext<'a> {
     }
 
     fn retention_days(&self) -> Found<'a> {
-        match self.header_or_body("x-amz-object-lock-retain-until-date", &[Operation::PutObjectRetention]) {
+        match self.header_or_body(
+            "x-amz-object-lock-retain-until-date",
+            &[Operation::PutObjectRetention],
+        ) {
             Found::One(v) => match date::parse(&v.text()) {
                 // Started days count, so that a client that asks for ten days from now has asked for ten.
-                Some(until) => Found::One(Value::Number((until - self.now_ms).div_euclid(86_400_000) + i64::from((until - self.now_ms).rem_euclid(86_400_000) > 0))),
+                Some(until) => Found::One(Value::Number(
+                    (until - self.now_ms).div_euclid(86_400_000)
+                        + i64::from((until - self.now_ms).rem_euclid(86_400_000) > 0),
+                )),
                 None => Found::Unknown,
             },
             other => other,
@@ -173,19 +215,28 @@ impl Context for RequestContext<'_> {
         match key {
             Key::Sse => self.sse("x-amz-server-side-encryption"),
             Key::SseKmsKeyId => self.sse("x-amz-server-side-encryption-aws-kms-key-id"),
-            Key::SseCustomerAlgorithm => self.sse("x-amz-server-side-encryption-customer-algorithm"),
+            Key::SseCustomerAlgorithm => {
+                self.sse("x-amz-server-side-encryption-customer-algorithm")
+            }
             Key::SecureTransport => Found::One(Value::Bool(self.tls.is_some())),
             Key::TlsVersion => Found::text(self.tls),
-            Key::SourceIp => self.ip.map_or(Found::Unknown, |ip| Found::One(Value::Ip(ip))),
+            Key::SourceIp => self
+                .ip
+                .map_or(Found::Unknown, |ip| Found::One(Value::Ip(ip))),
             Key::AuthType => Found::text(self.signing.auth_type),
             Key::SignatureVersion => Found::text(self.signing.auth_type.and(self.signing.version)),
-            Key::SignatureAge => self.signing.age_ms.map_or(Found::Absent, |age| Found::One(Value::Number(age))),
+            Key::SignatureAge => self
+                .signing
+                .age_ms
+                .map_or(Found::Absent, |age| Found::One(Value::Number(age))),
             // The header alone: in a presigned query it is not the body's hash.
             Key::ContentSha256 => self.plain_header("x-amz-content-sha256"),
             Key::ResourceAccount | Key::AwsResourceAccount => Found::text(Some(self.account)),
             Key::ObjectCreationOperation => Found::One(Value::Bool(!matches!(
                 self.routed.operation,
-                Operation::CreateMultipartUpload | Operation::UploadPart | Operation::UploadPartCopy
+                Operation::CreateMultipartUpload
+                    | Operation::UploadPart
+                    | Operation::UploadPartCopy
             ))),
             Key::Acl
             | Key::GrantRead
@@ -197,22 +248,36 @@ impl Context for RequestContext<'_> {
             | Key::StorageClass
             | Key::WebsiteRedirectLocation
             | Key::BucketNamespace
-            | Key::ObjectOwnership => key.header().map_or(Found::Absent, |h| Found::text(self.header(h))),
+            | Key::ObjectOwnership => key
+                .header()
+                .map_or(Found::Absent, |h| Found::text(self.header(h))),
             Key::IfMatch => self.plain_header("if-match"),
             Key::IfNoneMatch => self.plain_header("if-none-match"),
             Key::UserAgent => self.plain_header("user-agent"),
             Key::Referer => self.plain_header("referer"),
             Key::CopySource => self.copy_source(),
-            Key::ObjectLockMode => self.header_or_body("x-amz-object-lock-mode", &[Operation::PutObjectRetention]),
-            Key::ObjectLockRetainUntilDate => self.header_or_body("x-amz-object-lock-retain-until-date", &[Operation::PutObjectRetention]),
+            Key::ObjectLockMode => {
+                self.header_or_body("x-amz-object-lock-mode", &[Operation::PutObjectRetention])
+            }
+            Key::ObjectLockRetainUntilDate => self.header_or_body(
+                "x-amz-object-lock-retain-until-date",
+                &[Operation::PutObjectRetention],
+            ),
             Key::ObjectLockRemainingRetentionDays => self.retention_days(),
-            Key::ObjectLockLegalHold => self.header_or_body("x-amz-object-lock-legal-hold", &[Operation::PutObjectLegalHold]),
+            Key::ObjectLockLegalHold => self.header_or_body(
+                "x-amz-object-lock-legal-hold",
+                &[Operation::PutObjectLegalHold],
+            ),
             Key::RequestObjectTagKeys => match self.tags() {
                 Ok(tags) => Found::Many(tags.into_iter().map(|(k, _)| Value::Text(k)).collect()),
                 Err(found) => found,
             },
             Key::RequestObjectTag(name) => match self.tags() {
-                Ok(tags) => Found::text(tags.into_iter().find(|(k, _)| **k == **name).map(|(_, v)| v)),
+                Ok(tags) => Found::text(
+                    tags.into_iter()
+                        .find(|(k, _)| **k == **name)
+                        .map(|(_, v)| v),
+                ),
                 Err(found) => found,
             },
             Key::Prefix => self.query("prefix"),
@@ -220,17 +285,24 @@ impl Context for RequestContext<'_> {
             Key::MaxKeys => self.query("max-keys"),
             // In DeleteObjects the versions stand in the body.
             Key::VersionId if self.routed.operation == Operation::DeleteObjects => Found::Unknown,
-            Key::VersionId => match (self.routed.query.get("versionId"), &self.routed.copy_source) {
-                (Some(version), _) => Found::text(Some(version)),
-                (None, Some(source)) => Found::text(source.version_id.as_deref()),
-                (None, None) => Found::Absent,
-            },
+            Key::VersionId => {
+                match (self.routed.query.get("versionId"), &self.routed.copy_source) {
+                    (Some(version), _) => Found::text(Some(version)),
+                    (None, Some(source)) => Found::text(source.version_id.as_deref()),
+                    (None, None) => Found::Absent,
+                }
+            }
             Key::CurrentTime => Found::One(Value::Time(self.now_ms)),
             Key::EpochTime => Found::One(Value::Number(self.now_ms.div_euclid(1000))),
             Key::PrincipalArn => Found::text(self.principal.map(Principal::condition_arn)),
             Key::PrincipalAccount => Found::text(self.principal.map(Principal::account)),
-            Key::PrincipalType => Found::text(Some(self.principal.map_or("Anonymous", Principal::condition_type))),
-            Key::PrincipalIsAwsService => self.principal.map_or(Found::Absent, |_| Found::One(Value::Bool(false))),
+            Key::PrincipalType => Found::text(Some(
+                self.principal
+                    .map_or("Anonymous", Principal::condition_type),
+            )),
+            Key::PrincipalIsAwsService => self
+                .principal
+                .map_or(Found::Absent, |_| Found::One(Value::Bool(false))),
             Key::Username => Found::text(self.principal.and_then(Principal::username)),
             Key::UserId => match self.principal {
                 None => Found::text(Some("anonymous")),

@@ -21,7 +21,8 @@ pub fn parse(text: &str) -> Option<i64> {
             }
         }
     }
-    if !rest.is_empty() || !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
+    if !rest.is_empty() || !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day)
+    {
         return None;
     }
     Some(days_from_civil(year, month, day) * 86_400_000 + time_of_day)
@@ -133,7 +134,19 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(ms), "{text}");
         }
-        for bad in ["", "now", "2026-13-01", "2026-02-29", "2026-1-1", "2026-01-01T24:00Z", "2026-01-01T", "2026-01-01Tx", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00Zjunk", "99999999999999999999"] {
+        for bad in [
+            "",
+            "now",
+            "2026-13-01",
+            "2026-02-29",
+            "2026-1-1",
+            "2026-01-01T24:00Z",
+            "2026-01-01T",
+            "2026-01-01Tx",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00Zjunk",
+            "99999999999999999999",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -28,13 +28,21 @@ impl<'a> Decimal<&'a str> {
         let whole = whole.trim_start_matches('0');
         let fraction = fraction.trim_end_matches('0');
         let zero = whole.is_empty() && fraction.is_empty();
-        Some(Self { negative: sign && !zero, whole, fraction })
+        Some(Self {
+            negative: sign && !zero,
+            whole,
+            fraction,
+        })
     }
 
     /// A copy that owns its digits.
     #[must_use]
     pub fn into_owned(self) -> Decimal<Box<str>> {
-        Decimal { negative: self.negative, whole: self.whole.into(), fraction: self.fraction.into() }
+        Decimal {
+            negative: self.negative,
+            whole: self.whole.into(),
+            fraction: self.fraction.into(),
+        }
     }
 }
 
@@ -53,7 +61,10 @@ impl<S: AsRef<str>> Decimal<S> {
     fn magnitude<T: AsRef<str>>(&self, other: &Decimal<T>) -> Ordering {
         let (a, b) = (self.whole.as_ref(), other.whole.as_ref());
         // Without trailing zeros, fractions order as text.
-        a.len().cmp(&b.len()).then_with(|| a.cmp(b)).then_with(|| self.fraction.as_ref().cmp(other.fraction.as_ref()))
+        a.len()
+            .cmp(&b.len())
+            .then_with(|| a.cmp(b))
+            .then_with(|| self.fraction.as_ref().cmp(other.fraction.as_ref()))
     }
 }
 
@@ -70,7 +81,10 @@ mod tests {
         assert_eq!(d("-0").compare(&d("0.0")), Ordering::Equal);
         assert_eq!(d("1.10").compare(&d("1.9")), Ordering::Less);
         assert_eq!(d("-2").compare(&d("-10")), Ordering::Greater);
-        assert_eq!(d("123456789012345678901234567890").compare(&d("123456789012345678901234567891")), Ordering::Less);
+        assert_eq!(
+            d("123456789012345678901234567890").compare(&d("123456789012345678901234567891")),
+            Ordering::Less
+        );
         for bad in ["", "-", ".", "1.", ".5", "1e3", " 1", "0x1", "1,0", "--1"] {
             assert!(Decimal::parse(bad).is_none(), "{bad}");
         }

@@ -118,7 +118,9 @@ impl Principals {
     pub fn everyone(&self) -> bool {
         match self {
             Self::Everyone => true,
-            Self::Listed(list) => list.iter().any(|e| e.kind == PrincipalKind::Aws && e.value == "*"),
+            Self::Listed(list) => list
+                .iter()
+                .any(|e| e.kind == PrincipalKind::Aws && e.value == "*"),
         }
     }
 }
@@ -144,7 +146,12 @@ pub enum PrincipalKind {
 
 impl PrincipalKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Aws, Self::Federated, Self::Service, Self::CanonicalUser];
+    pub const ALL: [Self; 4] = [
+        Self::Aws,
+        Self::Federated,
+        Self::Service,
+        Self::CanonicalUser,
+    ];
 
     /// The member's name in a policy.
     #[must_use]
@@ -236,7 +243,12 @@ struct Printer {
 
 impl Printer {
     fn print(doc: &Document, pretty: bool) -> String {
-        let mut p = Self { out: String::new(), pretty, depth: 0, first: true };
+        let mut p = Self {
+            out: String::new(),
+            pretty,
+            depth: 0,
+            first: true,
+        };
         p.open('{');
         if let Some(v) = doc.version {
             p.text_member("Version", v.as_str());
@@ -261,13 +273,21 @@ impl Printer {
             self.text_member("Sid", sid);
         }
         self.text_member("Effect", s.effect.as_str());
-        self.name(if s.principal.negated { "NotPrincipal" } else { "Principal" });
+        self.name(if s.principal.negated {
+            "NotPrincipal"
+        } else {
+            "Principal"
+        });
         match &s.principal.who {
             Principals::Everyone => write_string(&mut self.out, "*"),
             Principals::Listed(list) => {
                 self.open('{');
                 for kind in PrincipalKind::ALL {
-                    let values: Vec<&str> = list.iter().filter(|e| e.kind == kind).map(|e| e.value.as_str()).collect();
+                    let values: Vec<&str> = list
+                        .iter()
+                        .filter(|e| e.kind == kind)
+                        .map(|e| e.value.as_str())
+                        .collect();
                     if !values.is_empty() {
                         self.name(kind.as_str());
                         self.strings(&values);
@@ -277,8 +297,18 @@ impl Printer {
             }
         }
         for (clause, name) in [(&s.action, "Action"), (&s.resource, "Resource")] {
-            self.name(&if clause.negated { format!("Not{name}") } else { name.to_owned() });
-            self.strings(&clause.patterns.iter().map(String::as_str).collect::<Vec<_>>());
+            self.name(&if clause.negated {
+                format!("Not{name}")
+            } else {
+                name.to_owned()
+            });
+            self.strings(
+                &clause
+                    .patterns
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>(),
+            );
         }
         if !s.conditions.is_empty() {
             self.name("Condition");

@@ -5,14 +5,16 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::compiled::{ArnPattern, CompiledCondition, CompiledStatement, Policy, PrincipalSet, Test};
+use super::compiled::{
+    ArnPattern, CompiledCondition, CompiledStatement, Policy, PrincipalSet, Test,
+};
+use super::date;
 use super::decimal::Decimal;
 use super::document::Effect;
 use super::key::Key;
 use super::operator::{Comparison, Operator, Quantifier};
 use super::pattern::{Matched, Subject, split_arn};
 use super::principal::Principal;
-use super::date;
 use crate::s3::Action;
 
 /// A value of a condition key.
@@ -46,7 +48,10 @@ impl Value<'_> {
             Self::Bool(false) => Cow::Borrowed("false"),
             Self::Number(n) => Cow::Owned(n.to_string()),
             Self::Ip(ip) => Cow::Owned(ip.to_string()),
-            Self::Time(ms) => Cow::Owned(jiff::Timestamp::from_second(ms.div_euclid(1000)).map_or_else(|_| ms.to_string(), |t| t.to_string())),
+            Self::Time(ms) => Cow::Owned(
+                jiff::Timestamp::from_second(ms.div_euclid(1000))
+                    .map_or_else(|_| ms.to_string(), |t| t.to_string()),
+            ),
         }
     }
 }
@@ -128,7 +133,9 @@ impl<'a> Target<'a> {
         match self {
             Self::Service => "*".to_owned(),
             Self::Bucket(bucket) => format!("arn:aws:s3:::{bucket}"),
-            Self::Object(bucket, key) => format!("arn:aws:s3:::{bucket}/{}", String::from_utf8_lossy(key)),
+            Self::Object(bucket, key) => {
+                format!("arn:aws:s3:::{bucket}/{}", String::from_utf8_lossy(key))
+            }
         }
     }
 }
@@ -167,46 +174,83 @@ pub struct Decision {
 
 impl Policy {
     /// Decides one action on one target. The first Deny that fits denies, else the first Allow that fits allows.
-    pub fn decide<C: Context + ?Sized>(&self, action: Action, target: Target<'_>, context: &C) -> Decision {
-        for (outcome, list) in [(Outcome::Denied, &self.denies), (Outcome::Allowed, &self.allows)] {
+    pub fn decide<C: Context + ?Sized>(
+        &self,
+        action: Action,
+        target: Target<'_>,
+        context: &C,
+    ) -> Decision {
+        for (outcome, list) in [
+            (Outcome::Denied, &self.denies),
+            (Outcome::Allowed, &self.allows),
+        ] {
             for s in list {
                 if s.actions.contains(action) && s.fits(action, target, context) {
-                    return Decision { outcome, statement: Some(s.index) };
+                    return Decision {
+                        outcome,
+                        statement: Some(s.index),
+                    };
                 }
             }
         }
-        Decision { outcome: Outcome::NoMatch, statement: None }
+        Decision {
+            outcome: Outcome::NoMatch,
+            statement: None,
+        }
     }
 
     /// As [`Policy::decide`], without a look at what is allowed: [`Outcome::Denied`] or [`Outcome::NoMatch`].
-    pub fn denies<C: Context + ?Sized>(&self, action: Action, target: Target<'_>, context: &C) -> Decision {
+    pub fn denies<C: Context + ?Sized>(
+        &self,
+        action: Action,
+        target: Target<'_>,
+        context: &C,
+    ) -> Decision {
         for s in &self.denies {
             if s.actions.contains(action) && s.fits(action, target, context) {
-                return Decision { outcome: Outcome::Denied, statement: Some(s.index) };
+                return Decision {
+                    outcome: Outcome::Denied,
+                    statement: Some(s.index),
+                };
             }
         }
-        Decision { outcome: Outcome::NoMatch, statement: None }
+        Decision {
+            outcome: Outcome::NoMatch,
+            statement: None,
+        }
     }
 }
 
 impl CompiledStatement {
     fn fits<C: Context + ?Sized>(&self, action: Action, target: Target<'_>, context: &C) -> bool {
-        self.principals.contains(context.principal(), context.account(), self.effect)
+        self.principals
+            .contains(context.principal(), context.account(), self.effect)
             && self.resource_fits(action, target, context)
-            && self.conditions.iter().all(|c| c.holds(action, self.effect, context))
+            && self
+                .conditions
+                .iter()
+                .all(|c| c.holds(action, self.effect, context))
     }
 
-    fn resource_fits<C: Context + ?Sized>(&self, action: Action, target: Target<'_>, context: &C) -> bool {
+    fn resource_fits<C: Context + ?Sized>(
+        &self,
+        action: Action,
+        target: Target<'_>,
+        context: &C,
+    ) -> bool {
         let subject = target.subject();
         let mut unknown = false;
-        let hit = self.resources.iter().any(|p| match p.matches(subject, action, context) {
-            Matched::Yes => true,
-            Matched::No => false,
-            Matched::Unknown => {
-                unknown = true;
-                false
-            }
-        });
+        let hit = self
+            .resources
+            .iter()
+            .any(|p| match p.matches(subject, action, context) {
+                Matched::Yes => true,
+                Matched::No => false,
+                Matched::Unknown => {
+                    unknown = true;
+                    false
+                }
+            });
         if unknown && !hit {
             return self.effect == Effect::Deny;
         }
@@ -222,17 +266,25 @@ impl PrincipalSet {
             Self::Of { accounts, named } => {
                 let Some(caller) = caller else { return false };
                 // An account named in a same-account Allow only lets its own identity policies decide; it does not grant.
-                let delegates = effect == Effect::Allow && caller.account() == owner && !matches!(caller.kind(), super::principal::PrincipalType::Root);
-                (!delegates && accounts.iter().any(|a| **a == *caller.account())) || named.iter().any(|n| caller.is_named_by(n))
+                let delegates = effect == Effect::Allow
+                    && caller.account() == owner
+                    && !matches!(caller.kind(), super::principal::PrincipalType::Root);
+                (!delegates && accounts.iter().any(|a| **a == *caller.account()))
+                    || named.iter().any(|n| caller.is_named_by(n))
             }
-            Self::AllBut { everyone, accounts, named } => {
+            Self::AllBut {
+                everyone,
+                accounts,
+                named,
+            } => {
                 if *everyone {
                     return false;
                 }
                 let Some(caller) = caller else { return true };
                 // Who is to be spared must be named, and so must its account: it would be denied as part of that.
                 let account = accounts.iter().any(|a| **a == *caller.account());
-                let itself = matches!(caller.kind(), super::principal::PrincipalType::Root) || named.iter().any(|n| caller.is_named_by(n));
+                let itself = matches!(caller.kind(), super::principal::PrincipalType::Root)
+                    || named.iter().any(|n| caller.is_named_by(n));
                 !(account && itself)
             }
         }
@@ -241,12 +293,27 @@ impl PrincipalSet {
 
 impl CompiledCondition {
     /// Whether the condition is true of this request.
-    pub(super) fn holds<C: Context + ?Sized>(&self, action: Action, effect: Effect, context: &C) -> bool {
-        let found = if self.carried.contains(action) { context.value(action, &self.key) } else { Found::Absent };
+    pub(super) fn holds<C: Context + ?Sized>(
+        &self,
+        action: Action,
+        effect: Effect,
+        context: &C,
+    ) -> bool {
+        let found = if self.carried.contains(action) {
+            context.value(action, &self.key)
+        } else {
+            Found::Absent
+        };
         self.judge(&found, action, effect, context)
     }
 
-    pub(super) fn judge<C: Context + ?Sized>(&self, found: &Found<'_>, action: Action, effect: Effect, context: &C) -> bool {
+    pub(super) fn judge<C: Context + ?Sized>(
+        &self,
+        found: &Found<'_>,
+        action: Action,
+        effect: Effect,
+        context: &C,
+    ) -> bool {
         let one = |v: &Value<'_>| match self.test.matches(self.operator, v, action, context) {
             Matched::Yes => !self.operator.comparison.negated(),
             Matched::No => self.operator.comparison.negated(),
@@ -257,14 +324,24 @@ impl CompiledCondition {
             Found::Inherited => effect == Effect::Allow,
             Found::Many(list) if list.is_empty() => self.absent(),
             Found::Absent => self.absent(),
-            _ if matches!(self.test, Test::Null { .. }) => matches!(self.test, Test::Null { present: true, .. }),
+            _ if matches!(self.test, Test::Null { .. }) => {
+                matches!(self.test, Test::Null { present: true, .. })
+            }
             Found::One(v) => one(v),
-            Found::Many(list) => match self.operator.quantifier {
-                Some(Quantifier::ForAllValues) => list.iter().all(one),
-                Some(Quantifier::ForAnyValue) => list.iter().any(one),
-                None if self.operator.comparison.negated() => list.iter().all(one),
-                None => list.iter().any(one),
-            },
+            Found::Many(list) => {
+                // Without a prefix, a negated operator means that none of the values may fit, any other that one must.
+                let every = self
+                    .operator
+                    .quantifier
+                    .map_or(self.operator.comparison.negated(), |q| {
+                        q == Quantifier::ForAllValues
+                    });
+                if every {
+                    list.iter().all(one)
+                } else {
+                    list.iter().any(one)
+                }
+            }
         }
     }
 
@@ -279,24 +356,43 @@ impl CompiledCondition {
 impl Test {
     /// Whether the value fits one of the policy's, negation left aside. A value the operator cannot read fits none;
     /// where the operator is negated that is unknown, so that only a Deny fires on it.
-    fn matches<C: Context + ?Sized>(&self, operator: Operator, value: &Value<'_>, action: Action, context: &C) -> Matched {
-        let unreadable = if operator.comparison.negated() { Matched::Unknown } else { Matched::No };
+    fn matches<C: Context + ?Sized>(
+        &self,
+        operator: Operator,
+        value: &Value<'_>,
+        action: Action,
+        context: &C,
+    ) -> Matched {
+        let unreadable = if operator.comparison.negated() {
+            Matched::Unknown
+        } else {
+            Matched::No
+        };
         match self {
             Self::Null { .. } => Matched::No,
             Self::Text(patterns) => {
                 let text = value.text();
-                any(patterns.iter().map(|p| p.matches(Subject::text(text.as_bytes()), action, context)))
+                any(patterns
+                    .iter()
+                    .map(|p| p.matches(Subject::text(text.as_bytes()), action, context)))
             }
             Self::Folded(patterns) => {
                 let text = value.text();
-                any(patterns.iter().map(|p| p.equals_ignoring_case(&text, action, context)))
+                any(patterns
+                    .iter()
+                    .map(|p| p.equals_ignoring_case(&text, action, context)))
             }
             Self::Numeric(values) => {
                 let number = match value {
                     Value::Time(ms) => Cow::Owned(ms.div_euclid(1000).to_string()),
                     other => other.text(),
                 };
-                Decimal::parse(number.trim()).map_or(unreadable, |n| values.iter().any(|v| ordered(operator.comparison, n.compare(v))).into())
+                Decimal::parse(number.trim()).map_or(unreadable, |n| {
+                    values
+                        .iter()
+                        .any(|v| ordered(operator.comparison, n.compare(v)))
+                        .into()
+                })
             }
             Self::Date(values) => {
                 let time = match value {
@@ -304,18 +400,26 @@ impl Test {
                     Value::Number(seconds) => seconds.checked_mul(1000),
                     other => date::parse(&other.text()),
                 };
-                time.map_or(unreadable, |t| values.iter().any(|v| ordered(operator.comparison, t.cmp(v))).into())
+                time.map_or(unreadable, |t| {
+                    values
+                        .iter()
+                        .any(|v| ordered(operator.comparison, t.cmp(v)))
+                        .into()
+                })
             }
             Self::Bool { yes, no } => match value {
                 Value::Bool(b) => if *b { *yes } else { *no }.into(),
                 other => {
                     let text = other.text();
-                    ((*yes && text.eq_ignore_ascii_case("true")) || (*no && text.eq_ignore_ascii_case("false"))).into()
+                    ((*yes && text.eq_ignore_ascii_case("true"))
+                        || (*no && text.eq_ignore_ascii_case("false")))
+                    .into()
                 }
             },
             Self::Binary(values) => {
                 use base64::Engine as _;
-                let bytes = base64::engine::general_purpose::STANDARD.decode(value.text().as_bytes());
+                let bytes =
+                    base64::engine::general_purpose::STANDARD.decode(value.text().as_bytes());
                 bytes.map_or(unreadable, |b| values.iter().any(|v| **v == *b).into())
             }
             Self::Ip(ranges) => {
@@ -341,7 +445,9 @@ impl ArnPattern {
         match self {
             Self::Any => Matched::Yes,
             Self::Parts(patterns) => {
-                let Some(parts) = split_arn(text) else { return Matched::No };
+                let Some(parts) = split_arn(text) else {
+                    return Matched::No;
+                };
                 let mut result = Matched::Yes;
                 for (pattern, part) in patterns.iter().zip(parts) {
                     match pattern.matches(Subject::text(part.as_bytes()), action, context) {

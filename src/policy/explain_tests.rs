@@ -7,7 +7,11 @@ struct One(Key, Found<'static>);
 
 impl Context for One {
     fn value(&self, _: Action, key: &Key) -> Found<'_> {
-        if *key == self.0 { self.1.clone() } else { Found::Absent }
+        if *key == self.0 {
+            self.1.clone()
+        } else {
+            Found::Absent
+        }
     }
 
     fn principal(&self) -> Option<&Principal> {
@@ -25,9 +29,15 @@ fn why(conditions: &[&str], context: &One) -> String {
         .enumerate()
         .map(|(i, c)| format!(r#"{{"Sid":"S{i}","Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*","Condition":{c}}}"#))
         .collect();
-    let policy = Policy::load(&format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","))).unwrap();
+    let policy = Policy::load(&format!(
+        r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
+        statements.join(",")
+    ))
+    .unwrap();
     let decision = policy.decide(Action::PutObject, Target::Object("b", b"k"), context);
-    policy.explain(&decision, Action::PutObject, context).to_string()
+    policy
+        .explain(&decision, Action::PutObject, context)
+        .to_string()
 }
 
 #[test]
@@ -38,15 +48,38 @@ fn words() {
         why(&[kms], &none()),
         "statement 1 (S0): s3:x-amz-server-side-encryption is absent (StringNotEquals aws:kms); set `x-amz-server-side-encryption: aws:kms`"
     );
-    assert!(why(&[r#"{"Null":{"s3:x-amz-server-side-encryption":"true"}}"#, kms], &none()).ends_with("set `x-amz-server-side-encryption: aws:kms`"));
-    assert!(why(&[r#"{"Null":{"s3:x-amz-server-side-encryption":"true"}}"#], &none()).ends_with("set `x-amz-server-side-encryption: AES256` or `x-amz-server-side-encryption: aws:kms`"));
+    assert!(
+        why(
+            &[
+                r#"{"Null":{"s3:x-amz-server-side-encryption":"true"}}"#,
+                kms
+            ],
+            &none()
+        )
+        .ends_with("set `x-amz-server-side-encryption: aws:kms`")
+    );
+    assert!(
+        why(
+            &[r#"{"Null":{"s3:x-amz-server-side-encryption":"true"}}"#],
+            &none()
+        )
+        .ends_with(
+            "set `x-amz-server-side-encryption: AES256` or `x-amz-server-side-encryption: aws:kms`"
+        )
+    );
     let ssec = One(Key::SseCustomerAlgorithm, Found::One("AES256".into()));
     assert!(
         why(&[r#"{"Null":{"s3:x-amz-server-side-encryption-customer-algorithm":"false"}}"#], &ssec)
             .ends_with("is `AES256` (Null false); leave out the header `x-amz-server-side-encryption-customer-algorithm`")
     );
     let http = One(Key::SecureTransport, Found::One(Value::Bool(false)));
-    assert!(why(&[r#"{"Bool":{"aws:SecureTransport":"false"}}"#], &http).ends_with("aws:SecureTransport is `false` (Bool false); use HTTPS"));
+    assert!(
+        why(&[r#"{"Bool":{"aws:SecureTransport":"false"}}"#], &http)
+            .ends_with("aws:SecureTransport is `false` (Bool false); use HTTPS")
+    );
     assert_eq!(why(&["{}"], &none()), "statement 1 (S0)");
-    assert_eq!(why(&[r#"{"StringEquals":{"s3:x-amz-acl":"x"}}"#], &none()), "no statement matches");
+    assert_eq!(
+        why(&[r#"{"StringEquals":{"s3:x-amz-acl":"x"}}"#], &none()),
+        "no statement matches"
+    );
 }

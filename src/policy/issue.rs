@@ -80,7 +80,13 @@ impl IssueKind {
     /// can be decided with such a policy, a proxy does not run it.
     #[must_use]
     pub fn still_decidable(&self) -> bool {
-        matches!(self, Self::ActionWithoutResource | Self::ConditionDoesNotApply | Self::UnknowableKey(_) | Self::TooBig)
+        matches!(
+            self,
+            Self::ActionWithoutResource
+                | Self::ConditionDoesNotApply
+                | Self::UnknowableKey(_)
+                | Self::TooBig
+        )
     }
 }
 
@@ -97,7 +103,11 @@ impl fmt::Display for Issue {
             f.write_str(": ")?;
         }
         write!(f, "{}", self.kind)?;
-        if self.hint.is_empty() { Ok(()) } else { write!(f, ": {}", self.hint) }
+        if self.hint.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.hint)
+        }
     }
 }
 

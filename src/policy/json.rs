@@ -58,7 +58,9 @@ pub enum JsonError {
         what: &'static str,
     },
     /// The same name twice in one object.
-    #[error("line {line}: `{name}` stands twice in the same object; JSON readers differ on which one counts, so keep one")]
+    #[error(
+        "line {line}: `{name}` stands twice in the same object; JSON readers differ on which one counts, so keep one"
+    )]
     Duplicate {
         /// Line of the second.
         line: u32,
@@ -81,7 +83,10 @@ impl Node {
     /// The member of this name, if this is an object that has it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Node> {
-        self.members()?.iter().find(|m| m.name == name).map(|m| &m.node)
+        self.members()?
+            .iter()
+            .find(|m| m.name == name)
+            .map(|m| &m.node)
     }
 
     /// The members, if this is an object.
@@ -134,7 +139,13 @@ impl Node {
 /// # Errors
 /// [`JsonError`] at the first byte that is not JSON, or at the second of two equal names.
 pub fn parse(text: &str) -> Result<Node, JsonError> {
-    let mut r = Reader { text, bytes: text.as_bytes(), at: 0, line: 1, line_start: 0 };
+    let mut r = Reader {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        line: 1,
+        line_start: 0,
+    };
     r.space();
     let node = r.value(0)?;
     r.space();
@@ -159,7 +170,11 @@ impl Reader<'_> {
 
     fn err(&self, what: &'static str) -> JsonError {
         let column = u32::try_from(self.at - self.line_start + 1).unwrap_or(u32::MAX);
-        JsonError::Syntax { line: self.line, column, what }
+        JsonError::Syntax {
+            line: self.line,
+            column,
+            what,
+        }
     }
 
     fn space(&mut self) {
@@ -197,17 +212,20 @@ impl Reader<'_> {
             return Err(self.err("nested too deep"));
         }
         let line = self.line;
-        let value = match self.peek() {
-            Some(b'{') => self.object(depth)?,
-            Some(b'[') => self.array(depth)?,
-            Some(b'"') => Json::String(self.string()?),
-            Some(b'-' | b'0'..=b'9') => Json::Number(self.number()?),
-            _ if self.word("true") => Json::Bool(true),
-            _ if self.word("false") => Json::Bool(false),
-            _ if self.word("null") => Json::Null,
-            None => return Err(self.err("the text ends where a value is expected")),
-            Some(_) => return Err(self.err("a value is expected: an object, array, string, number, true, false or null")),
-        };
+        let value =
+            match self.peek() {
+                Some(b'{') => self.object(depth)?,
+                Some(b'[') => self.array(depth)?,
+                Some(b'"') => Json::String(self.string()?),
+                Some(b'-' | b'0'..=b'9') => Json::Number(self.number()?),
+                _ if self.word("true") => Json::Bool(true),
+                _ if self.word("false") => Json::Bool(false),
+                _ if self.word("null") => Json::Null,
+                None => return Err(self.err("the text ends where a value is expected")),
+                Some(_) => return Err(self.err(
+                    "a value is expected: an object, array, string, number, true, false or null",
+                )),
+            };
         Ok(Node { line, value })
     }
 
@@ -299,7 +317,10 @@ impl Reader<'_> {
         let mut out = String::new();
         loop {
             let start = self.at;
-            while self.peek().is_some_and(|b| b != b'"' && b != b'\\' && b >= 0x20) {
+            while self
+                .peek()
+                .is_some_and(|b| b != b'"' && b != b'\\' && b >= 0x20)
+            {
                 self.at += 1;
             }
             // Both ends sit beside ASCII bytes, so the slice is on character boundaries.
@@ -313,14 +334,20 @@ impl Reader<'_> {
                     self.at += 1;
                     out.push(self.escape()?);
                 }
-                Some(_) => return Err(self.err("a control character (a line break?) inside a string must be escaped")),
+                Some(_) => {
+                    return Err(self.err(
+                        "a control character (a line break?) inside a string must be escaped",
+                    ));
+                }
                 None => return Err(self.err("the text ends inside a string")),
             }
         }
     }
 
     fn escape(&mut self) -> Result<char, JsonError> {
-        let Some(b) = self.peek() else { return Err(self.err("the text ends inside a string")) };
+        let Some(b) = self.peek() else {
+            return Err(self.err("the text ends inside a string"));
+        };
         self.at += 1;
         Ok(match b {
             b'"' | b'\\' | b'/' => char::from(b),
@@ -345,7 +372,10 @@ impl Reader<'_> {
                 };
                 char::from_u32(code).ok_or_else(|| self.err("half of a surrogate pair"))?
             }
-            _ => return Err(self.err("an unknown escape; JSON has \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX")),
+            _ => {
+                return Err(self
+                    .err("an unknown escape; JSON has \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX"));
+            }
         })
     }
 
@@ -353,7 +383,9 @@ impl Reader<'_> {
         let mut code = 0;
         for _ in 0..4 {
             let digit = self.peek().and_then(|b| char::from(b).to_digit(16));
-            let Some(digit) = digit else { return Err(self.err("four hexadecimal digits are expected after \\u")) };
+            let Some(digit) = digit else {
+                return Err(self.err("four hexadecimal digits are expected after \\u"));
+            };
             code = code * 16 + digit;
             self.at += 1;
         }
@@ -396,17 +428,46 @@ mod tests {
     #[test]
     fn refuses_duplicates_at_every_depth() {
         for text in [r#"{"a":1,"a":2}"#, r#"[{"x":{"a":1,"\u0061":2}}]"#] {
-            assert!(matches!(parse(text), Err(JsonError::Duplicate { .. })), "{text}");
+            assert!(
+                matches!(parse(text), Err(JsonError::Duplicate { .. })),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn agrees_with_serde_json_on_what_is_json() {
         for text in [
-            "", "{", "}", "[1,]", "{\"a\":}", "01", "1.", "-", "1e", "\"\\x\"", "\"\\ud800\"", "\"\\ud83d\\ude00\"", "\"a\nb\"", "nul", "true x",
-            "[[]]", "{\"a\":[{}]}", "-0.5e+10", " 1 ", "\"\u{e9}\"", "'a'", "{a:1}", "[1 2]", "\u{feff}{}",
+            "",
+            "{",
+            "}",
+            "[1,]",
+            "{\"a\":}",
+            "01",
+            "1.",
+            "-",
+            "1e",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\\ud83d\\ude00\"",
+            "\"a\nb\"",
+            "nul",
+            "true x",
+            "[[]]",
+            "{\"a\":[{}]}",
+            "-0.5e+10",
+            " 1 ",
+            "\"\u{e9}\"",
+            "'a'",
+            "{a:1}",
+            "[1 2]",
+            "\u{feff}{}",
         ] {
-            assert_eq!(parse(text).is_ok(), serde_json::from_str::<serde_json::Value>(text).is_ok(), "{text}");
+            assert_eq!(
+                parse(text).is_ok(),
+                serde_json::from_str::<serde_json::Value>(text).is_ok(),
+                "{text}"
+            );
         }
     }
 }

@@ -97,65 +97,185 @@ const TAG: &str = "s3:requestobjecttag/";
 
 /// Keys AWS documents that depend on what only AWS knows, each with the reason. A trailing `/` takes any parameter.
 const UNKNOWABLE: &[(&str, &str)] = &[
-    ("s3:existingobjecttag/", "it is a tag of the stored object, which is not in the request"),
-    ("s3:locationconstraint", "it stands in the XML body, which is not read"),
-    ("s3:inventoryaccessibleoptionalfields", "it stands in the XML body, which is not read"),
-    ("s3:isreplicationpauserequest", "it stands in the XML body, which is not read"),
-    ("s3:destinationregion", "it belongs to AWS Fault Injection Service"),
+    (
+        "s3:existingobjecttag/",
+        "it is a tag of the stored object, which is not in the request",
+    ),
+    (
+        "s3:locationconstraint",
+        "it stands in the XML body, which is not read",
+    ),
+    (
+        "s3:inventoryaccessibleoptionalfields",
+        "it stands in the XML body, which is not read",
+    ),
+    (
+        "s3:isreplicationpauserequest",
+        "it stands in the XML body, which is not read",
+    ),
+    (
+        "s3:destinationregion",
+        "it belongs to AWS Fault Injection Service",
+    ),
     ("s3:accessgrantscope", "it belongs to S3 Access Grants"),
-    ("s3:accessgrantsinstancearn", "it belongs to S3 Access Grants"),
-    ("s3:accessgrantslocationscope", "it belongs to S3 Access Grants"),
+    (
+        "s3:accessgrantsinstancearn",
+        "it belongs to S3 Access Grants",
+    ),
+    (
+        "s3:accessgrantslocationscope",
+        "it belongs to S3 Access Grants",
+    ),
     ("s3:accesspointnetworkorigin", "it belongs to access points"),
     ("s3:accesspointtag/", "it belongs to access points"),
     ("s3:dataaccesspointaccount", "it belongs to access points"),
     ("s3:dataaccesspointarn", "it belongs to access points"),
-    ("s3:buckettag/", "it is a tag of the bucket, which is not in the request"),
-    ("s3:existingjoboperation", "it belongs to S3 Batch Operations"),
-    ("s3:existingjobpriority", "it belongs to S3 Batch Operations"),
+    (
+        "s3:buckettag/",
+        "it is a tag of the bucket, which is not in the request",
+    ),
+    (
+        "s3:existingjoboperation",
+        "it belongs to S3 Batch Operations",
+    ),
+    (
+        "s3:existingjobpriority",
+        "it belongs to S3 Batch Operations",
+    ),
     ("s3:jobsuspendedcause", "it belongs to S3 Batch Operations"),
-    ("s3:requestjoboperation", "it belongs to S3 Batch Operations"),
+    (
+        "s3:requestjoboperation",
+        "it belongs to S3 Batch Operations",
+    ),
     ("s3:requestjobpriority", "it belongs to S3 Batch Operations"),
-    ("aws:principaltag/", "the tags of a principal are kept by IAM"),
-    ("aws:principalorgid", "the organization of a principal is kept by AWS Organizations"),
-    ("aws:principalorgpaths", "the organization of a principal is kept by AWS Organizations"),
-    ("aws:principalservicename", "AWS services do not call through a proxy"),
-    ("aws:principalservicenameslist", "AWS services do not call through a proxy"),
+    (
+        "aws:principaltag/",
+        "the tags of a principal are kept by IAM",
+    ),
+    (
+        "aws:principalorgid",
+        "the organization of a principal is kept by AWS Organizations",
+    ),
+    (
+        "aws:principalorgpaths",
+        "the organization of a principal is kept by AWS Organizations",
+    ),
+    (
+        "aws:principalservicename",
+        "AWS services do not call through a proxy",
+    ),
+    (
+        "aws:principalservicenameslist",
+        "AWS services do not call through a proxy",
+    ),
     ("aws:resourcetag/", "the tags of a resource are kept by AWS"),
-    ("aws:requesttag/", "it stands in the XML body, which is not read"),
-    ("aws:tagkeys", "it stands in the XML body, which is not read"),
-    ("aws:resourceorgid", "the organization of a resource is kept by AWS Organizations"),
-    ("aws:resourceorgpaths", "the organization of a resource is kept by AWS Organizations"),
-    ("aws:sourcevpc", "only AWS's network knows the VPC a request comes from"),
-    ("aws:sourcevpcarn", "only AWS's network knows the VPC a request comes from"),
-    ("aws:sourcevpce", "only AWS's network knows the VPC endpoint a request comes through"),
-    ("aws:vpcsourceip", "only AWS's network knows the address inside a VPC"),
-    ("aws:vpceaccount", "only AWS's network knows the VPC endpoint a request comes through"),
-    ("aws:vpceorgid", "only AWS's network knows the VPC endpoint a request comes through"),
-    ("aws:vpceorgpaths", "only AWS's network knows the VPC endpoint a request comes through"),
-    ("aws:viaawsservice", "AWS services do not call through a proxy"),
+    (
+        "aws:requesttag/",
+        "it stands in the XML body, which is not read",
+    ),
+    (
+        "aws:tagkeys",
+        "it stands in the XML body, which is not read",
+    ),
+    (
+        "aws:resourceorgid",
+        "the organization of a resource is kept by AWS Organizations",
+    ),
+    (
+        "aws:resourceorgpaths",
+        "the organization of a resource is kept by AWS Organizations",
+    ),
+    (
+        "aws:sourcevpc",
+        "only AWS's network knows the VPC a request comes from",
+    ),
+    (
+        "aws:sourcevpcarn",
+        "only AWS's network knows the VPC a request comes from",
+    ),
+    (
+        "aws:sourcevpce",
+        "only AWS's network knows the VPC endpoint a request comes through",
+    ),
+    (
+        "aws:vpcsourceip",
+        "only AWS's network knows the address inside a VPC",
+    ),
+    (
+        "aws:vpceaccount",
+        "only AWS's network knows the VPC endpoint a request comes through",
+    ),
+    (
+        "aws:vpceorgid",
+        "only AWS's network knows the VPC endpoint a request comes through",
+    ),
+    (
+        "aws:vpceorgpaths",
+        "only AWS's network knows the VPC endpoint a request comes through",
+    ),
+    (
+        "aws:viaawsservice",
+        "AWS services do not call through a proxy",
+    ),
     ("aws:calledvia", "AWS services do not call through a proxy"),
-    ("aws:calledviafirst", "AWS services do not call through a proxy"),
-    ("aws:calledvialast", "AWS services do not call through a proxy"),
-    ("aws:calledviaawsmcp", "AWS services do not call through a proxy"),
-    ("aws:viaawsmcpservice", "AWS services do not call through a proxy"),
+    (
+        "aws:calledviafirst",
+        "AWS services do not call through a proxy",
+    ),
+    (
+        "aws:calledvialast",
+        "AWS services do not call through a proxy",
+    ),
+    (
+        "aws:calledviaawsmcp",
+        "AWS services do not call through a proxy",
+    ),
+    (
+        "aws:viaawsmcpservice",
+        "AWS services do not call through a proxy",
+    ),
     ("aws:sourcearn", "AWS services do not call through a proxy"),
-    ("aws:sourceaccount", "AWS services do not call through a proxy"),
-    ("aws:sourceorgid", "AWS services do not call through a proxy"),
-    ("aws:sourceorgpaths", "AWS services do not call through a proxy"),
+    (
+        "aws:sourceaccount",
+        "AWS services do not call through a proxy",
+    ),
+    (
+        "aws:sourceorgid",
+        "AWS services do not call through a proxy",
+    ),
+    (
+        "aws:sourceorgpaths",
+        "AWS services do not call through a proxy",
+    ),
     ("aws:sourceidentity", "it is kept in the session by STS"),
     ("aws:sourceinstancearn", "it is kept in the session by STS"),
     ("aws:federatedprovider", "it is kept in the session by STS"),
     ("aws:tokenissuetime", "it is kept in the session by STS"),
     ("aws:multifactorauthage", "it is kept in the session by STS"),
-    ("aws:multifactorauthpresent", "it is kept in the session by STS"),
+    (
+        "aws:multifactorauthpresent",
+        "it is kept in the session by STS",
+    ),
     ("aws:chatbotsourcearn", "it is kept in the session by STS"),
     ("aws:assumedroot", "it is kept in the session by STS"),
-    ("aws:ec2instancesourcevpc", "it is kept in the session by STS"),
-    ("aws:ec2instancesourceprivateipv4", "it is kept in the session by STS"),
-    ("aws:requestedregion", "the Region belongs to AWS's endpoint, not to the request"),
+    (
+        "aws:ec2instancesourcevpc",
+        "it is kept in the session by STS",
+    ),
+    (
+        "aws:ec2instancesourceprivateipv4",
+        "it is kept in the session by STS",
+    ),
+    (
+        "aws:requestedregion",
+        "the Region belongs to AWS's endpoint, not to the request",
+    ),
     ("ec2:sourceinstancearn", "it is kept in the session by STS"),
     ("ec2:roledelivery", "it is kept in the session by STS"),
-    ("lambda:sourcefunctionarn", "it is kept in the session by STS"),
+    (
+        "lambda:sourcefunctionarn",
+        "it is kept in the session by STS",
+    ),
 ];
 
 /// Why a name is not a usable key.
@@ -173,7 +293,10 @@ impl Key {
     /// # Errors
     /// [`NotKnown`] says whether AWS would know it.
     pub fn parse(name: &str) -> Result<Self, NotKnown> {
-        if let Some(key) = Self::ALL.iter().find(|k| k.fixed().is_some_and(|(n, ..)| n.eq_ignore_ascii_case(name))) {
+        if let Some(key) = Self::ALL.iter().find(|k| {
+            k.fixed()
+                .is_some_and(|(n, ..)| n.eq_ignore_ascii_case(name))
+        }) {
             return Ok(key.clone());
         }
         if let (Some(head), Some(tag)) = (name.get(..TAG.len()), name.get(TAG.len()..))
@@ -183,7 +306,13 @@ impl Key {
             return Ok(Self::RequestObjectTag(tag.into()));
         }
         let lower = name.to_ascii_lowercase();
-        let hit = UNKNOWABLE.iter().find(|(n, _)| if n.ends_with('/') { lower.len() > n.len() && lower.starts_with(n) } else { lower == *n });
+        let hit = UNKNOWABLE.iter().find(|(n, _)| {
+            if n.ends_with('/') {
+                lower.len() > n.len() && lower.starts_with(n)
+            } else {
+                lower == *n
+            }
+        });
         Err(hit.map_or(NotKnown::NoSuchKey, |(_, why)| NotKnown::OnlyAws(why)))
     }
 
@@ -216,7 +345,10 @@ impl Key {
     /// True for the three keys on server-side encryption headers.
     #[must_use]
     pub fn is_sse(&self) -> bool {
-        matches!(self, Self::Sse | Self::SseKmsKeyId | Self::SseCustomerAlgorithm)
+        matches!(
+            self,
+            Self::Sse | Self::SseKmsKeyId | Self::SseCustomerAlgorithm
+        )
     }
 
     /// The name in the table of an action's keys (`s3:RequestObjectTag/<key>` for tags), for comparison without case.
@@ -253,16 +385,31 @@ mod tests {
     #[test]
     fn names_come_back_without_case() {
         for key in Key::ALL {
-            assert_eq!(Key::parse(&key.to_string().to_uppercase()).as_ref(), Ok(key));
+            assert_eq!(
+                Key::parse(&key.to_string().to_uppercase()).as_ref(),
+                Ok(key)
+            );
         }
-        assert_eq!(Key::parse("S3:requestobjecttag/Owner"), Ok(Key::RequestObjectTag("Owner".into())));
+        assert_eq!(
+            Key::parse("S3:requestobjecttag/Owner"),
+            Ok(Key::RequestObjectTag("Owner".into()))
+        );
         assert_eq!(Key::parse("s3:RequestObjectTag/"), Err(NotKnown::NoSuchKey));
     }
 
     #[test]
     fn tells_apart_what_aws_knows() {
-        assert!(matches!(Key::parse("s3:ExistingObjectTag/a"), Err(NotKnown::OnlyAws(_))));
-        assert!(matches!(Key::parse("aws:SourceVpce"), Err(NotKnown::OnlyAws(_))));
-        assert_eq!(Key::parse("s3:x-amz-server-side-encryptoin"), Err(NotKnown::NoSuchKey));
+        assert!(matches!(
+            Key::parse("s3:ExistingObjectTag/a"),
+            Err(NotKnown::OnlyAws(_))
+        ));
+        assert!(matches!(
+            Key::parse("aws:SourceVpce"),
+            Err(NotKnown::OnlyAws(_))
+        ));
+        assert_eq!(
+            Key::parse("s3:x-amz-server-side-encryptoin"),
+            Err(NotKnown::NoSuchKey)
+        );
     }
 }

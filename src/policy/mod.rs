@@ -13,20 +13,26 @@ pub mod decimal;
 pub mod document;
 pub mod evaluate;
 pub mod explain;
+pub mod generate;
 pub mod issue;
 pub mod json;
 pub mod key;
+pub mod lint;
 pub mod operator;
 pub mod parse;
 pub mod pattern;
 pub mod principal;
+pub mod prove;
 pub mod short;
 
 pub use action_set::ActionSet;
 pub use check::check;
 pub use compiled::{Keys, Policy};
 pub use context::{Multipart, RequestContext, Signing};
-pub use document::{Clause, Condition, Document, Effect, PrincipalClause, PrincipalEntry, PrincipalKind, Principals, Scalar, Statement, Version};
+pub use document::{
+    Clause, Condition, Document, Effect, PrincipalClause, PrincipalEntry, PrincipalKind,
+    Principals, Scalar, Statement, Version,
+};
 pub use evaluate::{Context, Decision, Found, Outcome, Target, Value};
 pub use explain::{Advice, Explanation};
 pub use issue::{Issue, IssueKind, Issues};

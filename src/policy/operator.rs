@@ -73,7 +73,10 @@ const NAMES: [(Comparison, &str); 27] = [
     (Comparison::StringEquals, "StringEquals"),
     (Comparison::StringNotEquals, "StringNotEquals"),
     (Comparison::StringEqualsIgnoreCase, "StringEqualsIgnoreCase"),
-    (Comparison::StringNotEqualsIgnoreCase, "StringNotEqualsIgnoreCase"),
+    (
+        Comparison::StringNotEqualsIgnoreCase,
+        "StringNotEqualsIgnoreCase",
+    ),
     (Comparison::StringLike, "StringLike"),
     (Comparison::StringNotLike, "StringNotLike"),
     (Comparison::NumericEquals, "NumericEquals"),
@@ -81,7 +84,10 @@ const NAMES: [(Comparison, &str); 27] = [
     (Comparison::NumericLessThan, "NumericLessThan"),
     (Comparison::NumericLessThanEquals, "NumericLessThanEquals"),
     (Comparison::NumericGreaterThan, "NumericGreaterThan"),
-    (Comparison::NumericGreaterThanEquals, "NumericGreaterThanEquals"),
+    (
+        Comparison::NumericGreaterThanEquals,
+        "NumericGreaterThanEquals",
+    ),
     (Comparison::DateEquals, "DateEquals"),
     (Comparison::DateNotEquals, "DateNotEquals"),
     (Comparison::DateLessThan, "DateLessThan"),
@@ -108,7 +114,10 @@ impl Comparison {
     /// AWS's name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        NAMES.iter().find(|(c, _)| *c == self).map_or("", |(_, n)| n)
+        NAMES
+            .iter()
+            .find(|(c, _)| *c == self)
+            .map_or("", |(_, n)| n)
     }
 
     /// What it compares.
@@ -116,14 +125,24 @@ impl Comparison {
     pub fn family(self) -> Family {
         use Comparison as C;
         match self {
-            C::StringEquals | C::StringNotEquals | C::StringEqualsIgnoreCase | C::StringNotEqualsIgnoreCase | C::StringLike | C::StringNotLike => Family::String,
+            C::StringEquals
+            | C::StringNotEquals
+            | C::StringEqualsIgnoreCase
+            | C::StringNotEqualsIgnoreCase
+            | C::StringLike
+            | C::StringNotLike => Family::String,
             C::NumericEquals
             | C::NumericNotEquals
             | C::NumericLessThan
             | C::NumericLessThanEquals
             | C::NumericGreaterThan
             | C::NumericGreaterThanEquals => Family::Numeric,
-            C::DateEquals | C::DateNotEquals | C::DateLessThan | C::DateLessThanEquals | C::DateGreaterThan | C::DateGreaterThanEquals => Family::Date,
+            C::DateEquals
+            | C::DateNotEquals
+            | C::DateLessThan
+            | C::DateLessThanEquals
+            | C::DateGreaterThan
+            | C::DateGreaterThanEquals => Family::Date,
             C::Bool => Family::Bool,
             C::BinaryEquals => Family::Binary,
             C::IpAddress | C::NotIpAddress => Family::Ip,
@@ -154,7 +173,11 @@ impl Operator {
     /// A bare comparison.
     #[must_use]
     pub const fn plain(comparison: Comparison) -> Self {
-        Self { quantifier: None, comparison, if_exists: false }
+        Self {
+            quantifier: None,
+            comparison,
+            if_exists: false,
+        }
     }
 
     /// Reads a name as AWS does: case-sensitive. `None` for what AWS calls `Invalid Condition type`.
@@ -167,13 +190,19 @@ impl Operator {
         } else {
             (None, name)
         };
-        let (if_exists, base) = rest.strip_suffix("IfExists").map_or((false, rest), |b| (true, b));
+        let (if_exists, base) = rest
+            .strip_suffix("IfExists")
+            .map_or((false, rest), |b| (true, b));
         let comparison = NAMES.iter().find(|(_, n)| *n == base).map(|(c, _)| *c)?;
         // Null asks for presence itself: neither suffix nor prefix has a meaning on it.
         if comparison == Comparison::Null && (if_exists || quantifier.is_some()) {
             return None;
         }
-        Some(Self { quantifier, comparison, if_exists })
+        Some(Self {
+            quantifier,
+            comparison,
+            if_exists,
+        })
     }
 
     /// The truth of this operator where the key is absent (reference: the missing-key table); `Null` is not asked here.
@@ -195,7 +224,11 @@ impl fmt::Display for Operator {
             None => {}
         }
         f.write_str(self.comparison.name())?;
-        if self.if_exists { f.write_str("IfExists") } else { Ok(()) }
+        if self.if_exists {
+            f.write_str("IfExists")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -212,7 +245,10 @@ mod tests {
                     let name = format!("{q}{}{s}", c.name());
                     match Operator::parse(&name) {
                         Some(op) => assert_eq!(op.to_string(), name),
-                        None => assert!(c == Comparison::Null && (!q.is_empty() || !s.is_empty()), "{name}"),
+                        None => assert!(
+                            c == Comparison::Null && (!q.is_empty() || !s.is_empty()),
+                            "{name}"
+                        ),
                     }
                 }
             }
@@ -228,7 +264,16 @@ mod tests {
     #[test]
     fn missing_key_table() {
         let t = |n: &str| Operator::parse(n).unwrap().when_absent();
-        assert!(!t("StringEquals") && t("StringNotEquals") && t("StringEqualsIfExists") && t("StringNotEqualsIfExists"));
-        assert!(t("ForAllValues:StringEquals") && !t("ForAnyValue:StringEquals") && !t("ForAnyValue:StringNotEquals"));
+        assert!(
+            !t("StringEquals")
+                && t("StringNotEquals")
+                && t("StringEqualsIfExists")
+                && t("StringNotEqualsIfExists")
+        );
+        assert!(
+            t("ForAllValues:StringEquals")
+                && !t("ForAnyValue:StringEquals")
+                && !t("ForAnyValue:StringNotEquals")
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! JSON to [`Document`]: the shape of a policy, every error at once.
 
 use super::document::{
-    Clause, Condition, Document, Effect, MAX_BYTES, PrincipalClause, PrincipalEntry, PrincipalKind, Principals, Scalar, Statement, Version,
+    Clause, Condition, Document, Effect, MAX_BYTES, PrincipalClause, PrincipalEntry, PrincipalKind,
+    Principals, Scalar, Statement, Version,
 };
 use super::issue::{Issue, IssueKind, Issues};
 use super::json::{self, Json, JsonError, Node};
@@ -22,7 +23,11 @@ impl Parsed {
     /// # Errors
     /// All issues.
     pub fn into_result(self) -> Result<Document, Issues> {
-        if self.issues.is_empty() { Ok(self.document) } else { Err(Issues(self.issues)) }
+        if self.issues.is_empty() {
+            Ok(self.document)
+        } else {
+            Err(Issues(self.issues))
+        }
     }
 }
 
@@ -42,13 +47,28 @@ pub fn read(text: &str) -> Parsed {
     match json::parse(text) {
         Ok(node) => read_node(&node),
         Err(e) => {
-            let kind = if matches!(e, JsonError::Duplicate { .. }) { IssueKind::InvalidJson } else { IssueKind::NotJson };
+            let kind = if matches!(e, JsonError::Duplicate { .. }) {
+                IssueKind::InvalidJson
+            } else {
+                IssueKind::NotJson
+            };
             let line = Some(e.line());
             let hint = match e {
                 JsonError::Syntax { column, what, .. } => format!("column {column}: {what}"),
-                JsonError::Duplicate { name, .. } => format!("`{name}` stands twice in the same object; readers differ on which one counts, so keep one"),
+                JsonError::Duplicate { name, .. } => format!(
+                    "`{name}` stands twice in the same object; readers differ on which one counts, so keep one"
+                ),
             };
-            Parsed { issues: vec![Issue { statement: None, sid: None, line, kind, hint }], ..Parsed::default() }
+            Parsed {
+                issues: vec![Issue {
+                    statement: None,
+                    sid: None,
+                    line,
+                    kind,
+                    hint,
+                }],
+                ..Parsed::default()
+            }
         }
     }
 }
@@ -56,15 +76,26 @@ pub fn read(text: &str) -> Parsed {
 /// Reads a policy that stands in a larger JSON text.
 #[must_use]
 pub fn read_node(node: &Node) -> Parsed {
-    let mut p = Parser { issues: Vec::new(), statement: None, sid: None, line: Some(node.line) };
+    let mut p = Parser {
+        issues: Vec::new(),
+        statement: None,
+        sid: None,
+        line: Some(node.line),
+    };
     let document = p.document(node);
     if p.issues.is_empty() {
         let size = document.to_json().len();
         if size > MAX_BYTES {
-            p.issue(IssueKind::TooBig, format!("it has {size}; split it into several policies"));
+            p.issue(
+                IssueKind::TooBig,
+                format!("it has {size}; split it into several policies"),
+            );
         }
     }
-    Parsed { document, issues: p.issues }
+    Parsed {
+        document,
+        issues: p.issues,
+    }
 }
 
 struct Parser {
@@ -76,7 +107,13 @@ struct Parser {
 
 impl Parser {
     fn issue(&mut self, kind: IssueKind, hint: impl Into<String>) {
-        self.issues.push(Issue { statement: self.statement, sid: self.sid.clone(), line: self.line, kind, hint: hint.into() });
+        self.issues.push(Issue {
+            statement: self.statement,
+            sid: self.sid.clone(),
+            line: self.line,
+            kind,
+            hint: hint.into(),
+        });
     }
 
     fn document(&mut self, node: &Node) -> Document {
@@ -91,7 +128,10 @@ impl Parser {
                 "Version" => match m.node.as_str() {
                     Some("2012-10-17") => doc.version = Some(Version::V2012),
                     Some("2008-10-17") => doc.version = Some(Version::V2008),
-                    _ => self.issue(IssueKind::InvalidVersion, "`Version` is the language's, not yours to number: write \"2012-10-17\""),
+                    _ => self.issue(
+                        IssueKind::InvalidVersion,
+                        "`Version` is the language's, not yours to number: write \"2012-10-17\"",
+                    ),
                 },
                 "Id" => match m.node.as_str() {
                     Some(id) => doc.id = Some(id.to_owned()),
@@ -103,7 +143,10 @@ impl Parser {
         }
         let Some(statement) = node.get("Statement") else {
             self.line = Some(node.line);
-            self.issue(IssueKind::MissingField("Statement"), "write \"Statement\": [ ... ]");
+            self.issue(
+                IssueKind::MissingField("Statement"),
+                "write \"Statement\": [ ... ]",
+            );
             return doc;
         };
         self.line = Some(statement.line);
@@ -112,7 +155,10 @@ impl Parser {
             Json::Object(_) => single,
             Json::Array(list) => list.as_slice(),
             _ => {
-                self.issue(IssueKind::InvalidJson, "`Statement` is an object or an array of objects");
+                self.issue(
+                    IssueKind::InvalidJson,
+                    "`Statement` is an object or an array of objects",
+                );
                 return doc;
             }
         };
@@ -124,9 +170,17 @@ impl Parser {
             self.line = Some(s.line);
             self.sid = s.get("Sid").and_then(Node::as_str).map(str::to_owned);
             if let Some(sid) = &self.sid
-                && let Some(first) = list[..index].iter().position(|o| o.get("Sid").and_then(Node::as_str) == Some(sid))
+                && let Some(first) = list[..index]
+                    .iter()
+                    .position(|o| o.get("Sid").and_then(Node::as_str) == Some(sid))
             {
-                self.issue(IssueKind::InvalidSyntax, format!("statement {} has the same Sid; a Sid names one statement", first + 1));
+                self.issue(
+                    IssueKind::InvalidSyntax,
+                    format!(
+                        "statement {} has the same Sid; a Sid names one statement",
+                        first + 1
+                    ),
+                );
             }
             if let Some(s) = self.statement(index, s) {
                 doc.statements.push(s);
@@ -142,14 +196,26 @@ impl Parser {
         let near = allowed.iter().find(|a| a.eq_ignore_ascii_case(name));
         let hint = match near {
             Some(a) => format!("there is no element `{name}`: write `{a}`"),
-            None => format!("there is no element `{name}`; there are {}", allowed.join(", ")),
+            None => format!(
+                "there is no element `{name}`; there are {}",
+                allowed.join(", ")
+            ),
         };
         self.issue(IssueKind::InvalidJson, hint);
     }
 
     fn statement(&mut self, index: usize, node: &Node) -> Option<Statement> {
-        const ALLOWED: [&str; 9] =
-            ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
+        const ALLOWED: [&str; 9] = [
+            "Sid",
+            "Effect",
+            "Principal",
+            "NotPrincipal",
+            "Action",
+            "NotAction",
+            "Resource",
+            "NotResource",
+            "Condition",
+        ];
         let before = self.issues.len();
         let Some(members) = node.members() else {
             self.issue(IssueKind::InvalidJson, "a statement is an object");
@@ -167,20 +233,38 @@ impl Parser {
         self.line = Some(node.line);
         let effect = match node.get("Effect").map(|e| (e.line, e.scalar())) {
             None => {
-                self.issue(IssueKind::MissingField("Effect"), "write \"Effect\": \"Deny\" or \"Allow\"");
+                self.issue(
+                    IssueKind::MissingField("Effect"),
+                    "write \"Effect\": \"Deny\" or \"Allow\"",
+                );
                 None
             }
             Some((_, Some("Deny"))) => Some(Effect::Deny),
             Some((_, Some("Allow"))) => Some(Effect::Allow),
             Some((line, other)) => {
                 self.line = Some(line);
-                self.issue(IssueKind::InvalidEffect(other.unwrap_or("not a string").to_owned()), "write \"Deny\" or \"Allow\", in this case of letters");
+                self.issue(
+                    IssueKind::InvalidEffect(other.unwrap_or("not a string").to_owned()),
+                    "write \"Deny\" or \"Allow\", in this case of letters",
+                );
                 None
             }
         };
         let principal = self.principal(node);
-        let action = self.clause(node, "Action", "NotAction", &IssueKind::InvalidAction, "for example \"s3:PutObject\"");
-        let resource = self.clause(node, "Resource", "NotResource", &IssueKind::InvalidResource, "for example \"arn:aws:s3:::BUCKET/*\"");
+        let action = self.clause(
+            node,
+            "Action",
+            "NotAction",
+            &IssueKind::InvalidAction,
+            "for example \"s3:PutObject\"",
+        );
+        let resource = self.clause(
+            node,
+            "Resource",
+            "NotResource",
+            &IssueKind::InvalidResource,
+            "for example \"arn:aws:s3:::BUCKET/*\"",
+        );
         let conditions = self.conditions(node);
         if self.issues.len() > before {
             return None;
@@ -198,14 +282,22 @@ impl Parser {
     }
 
     /// The member of one of two names that exclude each other.
-    fn one_of<'n>(&mut self, node: &'n Node, plain: &'static str, not: &'static str) -> Option<(bool, &'n Node)> {
+    fn one_of<'n>(
+        &mut self,
+        node: &'n Node,
+        plain: &'static str,
+        not: &'static str,
+    ) -> Option<(bool, &'n Node)> {
         self.line = Some(node.line);
         match (node.get(plain), node.get(not)) {
             (Some(n), None) => Some((false, n)),
             (None, Some(n)) => Some((true, n)),
             (Some(_), Some(n)) => {
                 self.line = Some(n.line);
-                self.issue(IssueKind::InvalidJson, format!("`{plain}` and `{not}` exclude each other: keep one"));
+                self.issue(
+                    IssueKind::InvalidJson,
+                    format!("`{plain}` and `{not}` exclude each other: keep one"),
+                );
                 None
             }
             (None, None) => {
@@ -219,15 +311,28 @@ impl Parser {
         }
     }
 
-    fn clause(&mut self, node: &Node, plain: &'static str, not: &'static str, bad: &IssueKind, example: &str) -> Option<Clause> {
+    fn clause(
+        &mut self,
+        node: &Node,
+        plain: &'static str,
+        not: &'static str,
+        bad: &IssueKind,
+        example: &str,
+    ) -> Option<Clause> {
         let (negated, value) = self.one_of(node, plain, not)?;
         self.line = Some(value.line);
         let Some(patterns) = strings(value) else {
-            self.issue(bad.clone(), format!("`{plain}` is a string or an array of strings, {example}"));
+            self.issue(
+                bad.clone(),
+                format!("`{plain}` is a string or an array of strings, {example}"),
+            );
             return None;
         };
         if patterns.is_empty() {
-            self.issue(bad.clone(), format!("`{plain}` is empty; write at least one, {example}"));
+            self.issue(
+                bad.clone(),
+                format!("`{plain}` is empty; write at least one, {example}"),
+            );
             return None;
         }
         Some(Clause { negated, patterns })
@@ -241,24 +346,40 @@ impl Parser {
             Json::Object(members) => {
                 let mut list = Vec::new();
                 for m in members {
-                    let Some(kind) = PrincipalKind::ALL.into_iter().find(|k| k.as_str() == m.name) else {
+                    let Some(kind) = PrincipalKind::ALL
+                        .into_iter()
+                        .find(|k| k.as_str() == m.name)
+                    else {
                         self.issue(IssueKind::InvalidPrincipal, format!("there is no kind `{}`; there are AWS, Federated, Service, CanonicalUser", m.name));
                         return None;
                     };
                     let Some(values) = strings(&m.node) else {
-                        self.issue(IssueKind::InvalidPrincipal, "a principal is a string or an array of strings");
+                        self.issue(
+                            IssueKind::InvalidPrincipal,
+                            "a principal is a string or an array of strings",
+                        );
                         return None;
                     };
-                    list.extend(values.into_iter().map(|value| PrincipalEntry { kind, value }));
+                    list.extend(
+                        values
+                            .into_iter()
+                            .map(|value| PrincipalEntry { kind, value }),
+                    );
                 }
                 if list.is_empty() {
-                    self.issue(IssueKind::InvalidPrincipal, "it names nobody; write \"*\" for everyone");
+                    self.issue(
+                        IssueKind::InvalidPrincipal,
+                        "it names nobody; write \"*\" for everyone",
+                    );
                     return None;
                 }
                 Principals::Listed(list)
             }
             _ => {
-                self.issue(IssueKind::InvalidPrincipal, "write \"*\" or {\"AWS\": \"arn:aws:iam::ACCOUNT:user/NAME\"}");
+                self.issue(
+                    IssueKind::InvalidPrincipal,
+                    "write \"*\" or {\"AWS\": \"arn:aws:iam::ACCOUNT:user/NAME\"}",
+                );
                 return None;
             }
         };
@@ -267,37 +388,70 @@ impl Parser {
 
     fn conditions(&mut self, node: &Node) -> Vec<Condition> {
         let mut out: Vec<Condition> = Vec::new();
-        let Some(block) = node.get("Condition") else { return out };
+        let Some(block) = node.get("Condition") else {
+            return out;
+        };
         self.line = Some(block.line);
         let Some(operators) = block.members() else {
-            self.issue(IssueKind::InvalidJson, "`Condition` is an object: {\"Operator\": {\"key\": \"value\"}}");
+            self.issue(
+                IssueKind::InvalidJson,
+                "`Condition` is an object: {\"Operator\": {\"key\": \"value\"}}",
+            );
             return out;
         };
         for op in operators {
             self.line = Some(op.line);
             let operator = Operator::parse(&op.name);
             if operator.is_none() {
-                self.issue(IssueKind::InvalidOperator(op.name.clone()), operator_hint(&op.name));
+                self.issue(
+                    IssueKind::InvalidOperator(op.name.clone()),
+                    operator_hint(&op.name),
+                );
             }
             let Some(keys) = op.node.members() else {
-                self.issue(IssueKind::InvalidJson, format!("`{}` is an object of keys: {{\"key\": \"value\"}}", op.name));
+                self.issue(
+                    IssueKind::InvalidJson,
+                    format!("`{}` is an object of keys: {{\"key\": \"value\"}}", op.name),
+                );
                 continue;
             };
             for (i, key) in keys.iter().enumerate() {
                 self.line = Some(key.line);
-                if keys[..i].iter().any(|k| k.name.eq_ignore_ascii_case(&key.name)) {
-                    self.issue(IssueKind::InvalidJson, format!("`{}` stands twice under `{}` (letter case does not count); keep one", key.name, op.name));
+                if keys[..i]
+                    .iter()
+                    .any(|k| k.name.eq_ignore_ascii_case(&key.name))
+                {
+                    self.issue(
+                        IssueKind::InvalidJson,
+                        format!(
+                            "`{}` stands twice under `{}` (letter case does not count); keep one",
+                            key.name, op.name
+                        ),
+                    );
                 }
                 let Some(values) = scalars(&key.node) else {
-                    self.issue(IssueKind::InvalidSyntax, format!("the values of `{}` are strings, numbers or booleans", key.name));
+                    self.issue(
+                        IssueKind::InvalidSyntax,
+                        format!(
+                            "the values of `{}` are strings, numbers or booleans",
+                            key.name
+                        ),
+                    );
                     continue;
                 };
                 if values.is_empty() {
-                    self.issue(IssueKind::InvalidSyntax, format!("`{}` has no value to compare with", key.name));
+                    self.issue(
+                        IssueKind::InvalidSyntax,
+                        format!("`{}` has no value to compare with", key.name),
+                    );
                     continue;
                 }
                 if let Some(operator) = operator {
-                    out.push(Condition { operator, key: key.name.clone(), values });
+                    out.push(Condition {
+                        operator,
+                        key: key.name.clone(),
+                        values,
+                    });
                 }
             }
         }
@@ -307,14 +461,26 @@ impl Parser {
 }
 
 fn operator_hint(name: &str) -> String {
-    if let Some(rest) = ["Null"].iter().find(|n| name.ends_with(**n) || name == format!("{n}IfExists")) {
+    if let Some(rest) = ["Null"]
+        .iter()
+        .find(|n| name.ends_with(**n) || name == format!("{n}IfExists"))
+    {
         return format!("`{rest}` takes no prefix or suffix");
     }
-    let base = name.strip_prefix("ForAllValues:").or_else(|| name.strip_prefix("ForAnyValue:")).unwrap_or(name);
+    let base = name
+        .strip_prefix("ForAllValues:")
+        .or_else(|| name.strip_prefix("ForAnyValue:"))
+        .unwrap_or(name);
     let base = base.strip_suffix("IfExists").unwrap_or(base);
     match Comparison::all().find(|c| c.name().eq_ignore_ascii_case(base)) {
         Some(c) if c.name() != base => format!("letter case counts: write `{}`", c.name()),
-        _ => format!("operators are {}", Comparison::all().map(Comparison::name).collect::<Vec<_>>().join(", ")),
+        _ => format!(
+            "operators are {}",
+            Comparison::all()
+                .map(Comparison::name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }
 

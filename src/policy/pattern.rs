@@ -19,13 +19,19 @@ impl<'a> Subject<'a> {
     /// One text.
     #[must_use]
     pub fn text(text: &'a [u8]) -> Self {
-        Self { head: text, tail: None }
+        Self {
+            head: text,
+            tail: None,
+        }
     }
 
     /// `head/tail`
     #[must_use]
     pub fn pair(head: &'a [u8], tail: &'a [u8]) -> Self {
-        Self { head, tail: Some(tail) }
+        Self {
+            head,
+            tail: Some(tail),
+        }
     }
 
     fn len(&self) -> usize {
@@ -37,7 +43,11 @@ impl<'a> Subject<'a> {
             None => self.head.get(index).copied(),
             Some(over) => {
                 let tail = self.tail?;
-                if over == 0 { Some(b'/') } else { tail.get(over - 1).copied() }
+                if over == 0 {
+                    Some(b'/')
+                } else {
+                    tail.get(over - 1).copied()
+                }
             }
         }
     }
@@ -53,7 +63,9 @@ impl<'a> Subject<'a> {
         if let (Some(start), Some(tail)) = (at.checked_sub(self.head.len() + 1), self.tail) {
             return tail.get(start..start + text.len()) == Some(text);
         }
-        text.iter().enumerate().all(|(i, b)| self.at(at + i) == Some(*b))
+        text.iter()
+            .enumerate()
+            .all(|(i, b)| self.at(at + i) == Some(*b))
     }
 
     /// The length of the character at `at`: one byte where it is no UTF-8.
@@ -75,7 +87,11 @@ enum Piece {
     Literal(Box<[u8]>),
     One,
     Any,
-    Variable { key: Key, carried: super::action_set::ActionSet, default: Option<Box<str>> },
+    Variable {
+        key: Key,
+        carried: super::action_set::ActionSet,
+        default: Option<Box<str>>,
+    },
 }
 
 /// A compiled pattern.
@@ -155,7 +171,9 @@ impl Pattern {
         let mut variables = false;
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
-            if syntax.variables && let Some(inner) = rest.strip_prefix("${") {
+            if syntax.variables
+                && let Some(inner) = rest.strip_prefix("${")
+            {
                 let end = inner.find('}').ok_or(PatternError::Syntax)?;
                 let name = inner[..end].trim();
                 rest = &inner[end + 1..];
@@ -184,7 +202,10 @@ impl Pattern {
             }
         }
         flush(&mut pieces, &mut literal);
-        Ok(Self { pieces: pieces.into(), variables })
+        Ok(Self {
+            pieces: pieces.into(),
+            variables,
+        })
     }
 
     /// Whether the pattern stands for any text at all.
@@ -194,7 +215,12 @@ impl Pattern {
     }
 
     /// Matches a subject whole, case-sensitively.
-    pub fn matches<C: Context + ?Sized>(&self, subject: Subject<'_>, action: Action, context: &C) -> Matched {
+    pub fn matches<C: Context + ?Sized>(
+        &self,
+        subject: Subject<'_>,
+        action: Action,
+        context: &C,
+    ) -> Matched {
         if !self.variables {
             return glob(&self.pieces, subject).into();
         }
@@ -205,7 +231,12 @@ impl Pattern {
     }
 
     /// Compares with a text without regard to case; the pattern has no wildcards.
-    pub fn equals_ignoring_case<C: Context + ?Sized>(&self, text: &str, action: Action, context: &C) -> Matched {
+    pub fn equals_ignoring_case<C: Context + ?Sized>(
+        &self,
+        text: &str,
+        action: Action,
+        context: &C,
+    ) -> Matched {
         let resolved;
         let pieces = if self.variables {
             match self.resolve(action, context) {
@@ -221,7 +252,17 @@ impl Pattern {
         let own: Cow<'_, [u8]> = match pieces {
             [] => Cow::Borrowed(b""),
             [Piece::Literal(one)] => Cow::Borrowed(one),
-            many => Cow::Owned(many.iter().flat_map(|p| if let Piece::Literal(l) = p { l.to_vec() } else { Vec::new() }).collect()),
+            many => Cow::Owned(
+                many.iter()
+                    .flat_map(|p| {
+                        if let Piece::Literal(l) = p {
+                            l.to_vec()
+                        } else {
+                            Vec::new()
+                        }
+                    })
+                    .collect(),
+            ),
         };
         if own.is_ascii() && text.is_ascii() {
             return own.eq_ignore_ascii_case(text.as_bytes()).into();
@@ -229,19 +270,34 @@ impl Pattern {
         (String::from_utf8_lossy(&own).to_lowercase() == text.to_lowercase()).into()
     }
 
-    fn resolve<C: Context + ?Sized>(&self, action: Action, context: &C) -> Result<Vec<Piece>, Matched> {
+    fn resolve<C: Context + ?Sized>(
+        &self,
+        action: Action,
+        context: &C,
+    ) -> Result<Vec<Piece>, Matched> {
         let mut out = Vec::with_capacity(self.pieces.len());
         for piece in &self.pieces {
-            let Piece::Variable { key, carried, default } = piece else {
+            let Piece::Variable {
+                key,
+                carried,
+                default,
+            } = piece
+            else {
                 out.push(piece.clone());
                 continue;
             };
-            let found = if carried.contains(action) { context.value(action, key) } else { Found::Absent };
+            let found = if carried.contains(action) {
+                context.value(action, key)
+            } else {
+                Found::Absent
+            };
             let text = match (found, default) {
                 (Found::One(value), _) => value.text().into_owned(),
                 (Found::Absent, Some(default)) => default.to_string(),
                 (Found::Absent, None) => return Err(Matched::No),
-                (Found::Many(_) | Found::Unknown | Found::Inherited, _) => return Err(Matched::Unknown),
+                (Found::Many(_) | Found::Unknown | Found::Inherited, _) => {
+                    return Err(Matched::Unknown);
+                }
             };
             out.push(Piece::Literal(text.into_bytes().into()));
         }
@@ -259,16 +315,29 @@ fn variable(inner: &str, syntax: Syntax) -> Result<Piece, PatternError> {
     let (name, default) = match inner.split_once(',') {
         None => (inner, None),
         Some((name, default)) => {
-            let default = default.trim().strip_prefix('\'').and_then(|d| d.strip_suffix('\'')).ok_or(PatternError::Syntax)?;
+            let default = default
+                .trim()
+                .strip_prefix('\'')
+                .and_then(|d| d.strip_suffix('\''))
+                .ok_or(PatternError::Syntax)?;
             (name.trim_end(), Some(default.into()))
         }
     };
-    let key = if syntax.recorded { Key::parse_recorded(name) } else { Key::parse(name) }.map_err(|why| PatternError::Key(name.to_owned(), why))?;
+    let key = if syntax.recorded {
+        Key::parse_recorded(name)
+    } else {
+        Key::parse(name)
+    }
+    .map_err(|why| PatternError::Key(name.to_owned(), why))?;
     if key.kind() == KeyType::Strings {
         return Err(PatternError::ManyValues(name.to_owned()));
     }
     let carried = super::action_set::ActionSet::carrying(&key);
-    Ok(Piece::Variable { key, carried, default })
+    Ok(Piece::Variable {
+        key,
+        carried,
+        default,
+    })
 }
 
 /// Greedy matching with one point to return to: the last `*`. Linear in practice, quadratic at worst.
@@ -279,7 +348,6 @@ fn glob(pieces: &[Piece], subject: Subject<'_>) -> bool {
     loop {
         let forward = match pieces.get(piece) {
             None if at == len => return true,
-            None => None,
             Some(Piece::Any) => {
                 if piece + 1 == pieces.len() {
                     return true;
@@ -290,7 +358,7 @@ fn glob(pieces: &[Piece], subject: Subject<'_>) -> bool {
             }
             Some(Piece::One) if at < len => Some(at + subject.step(at)),
             Some(Piece::Literal(text)) if subject.has(at, text) => Some(at + text.len()),
-            Some(_) => None,
+            None | Some(_) => None,
         };
         if let Some(next) = forward {
             at = next;

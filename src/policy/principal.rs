@@ -57,12 +57,28 @@ impl Principal {
 
     fn read(arn: &str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
-        let (prefix, partition, service, region, account, resource) =
-            (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        if prefix != "arn" || !partition.starts_with("aws") || !region.is_empty() || !is_account(account) || arn.contains(['*', '?']) {
+        let (prefix, partition, service, region, account, resource) = (
+            parts.next()?,
+            parts.next()?,
+            parts.next()?,
+            parts.next()?,
+            parts.next()?,
+            parts.next()?,
+        );
+        if prefix != "arn"
+            || !partition.starts_with("aws")
+            || !region.is_empty()
+            || !is_account(account)
+            || arn.contains(['*', '?'])
+        {
             return None;
         }
-        let last = |path: &str| path.rsplit('/').next().filter(|n| !n.is_empty()).map(Box::<str>::from);
+        let last = |path: &str| {
+            path.rsplit('/')
+                .next()
+                .filter(|n| !n.is_empty())
+                .map(Box::<str>::from)
+        };
         let kind = match (service, resource.split_once('/')) {
             ("iam", None) if resource == "root" => PrincipalType::Root,
             ("iam", Some(("user", path))) => PrincipalType::User(last(path)?),
@@ -72,12 +88,22 @@ impl Principal {
                 if role.is_empty() || session.is_empty() {
                     return None;
                 }
-                PrincipalType::Session { role: role.into(), session: session.into() }
+                PrincipalType::Session {
+                    role: role.into(),
+                    session: session.into(),
+                }
             }
-            ("sts", Some(("federated-user", name))) if !name.is_empty() => PrincipalType::Federated(name.into()),
+            ("sts", Some(("federated-user", name))) if !name.is_empty() => {
+                PrincipalType::Federated(name.into())
+            }
             _ => return None,
         };
-        Some(Self { arn: arn.into(), partition: partition.into(), account: account.into(), kind })
+        Some(Self {
+            arn: arn.into(),
+            partition: partition.into(),
+            account: account.into(),
+            kind,
+        })
     }
 
     /// Its ARN, as given.
@@ -102,7 +128,9 @@ impl Principal {
     #[must_use]
     pub fn condition_arn(&self) -> std::borrow::Cow<'_, str> {
         match &self.kind {
-            PrincipalType::Session { role, .. } => format!("arn:{}:iam::{}:role/{role}", self.partition, self.account).into(),
+            PrincipalType::Session { role, .. } => {
+                format!("arn:{}:iam::{}:role/{role}", self.partition, self.account).into()
+            }
             _ => (&*self.arn).into(),
         }
     }
@@ -134,7 +162,9 @@ impl Principal {
             return true;
         }
         match (&self.kind, &named.kind) {
-            (PrincipalType::Session { role, .. }, PrincipalType::Role(name)) => role == name && self.account == named.account && self.partition == named.partition,
+            (PrincipalType::Session { role, .. }, PrincipalType::Role(name)) => {
+                role == name && self.account == named.account && self.partition == named.partition
+            }
             _ => false,
         }
     }
@@ -154,14 +184,29 @@ mod tests {
     #[test]
     fn kinds() {
         let p = |s: &str| Principal::parse(s).unwrap();
-        assert_eq!(p("arn:aws:iam::111122223333:user/a/b/dave").username(), Some("dave"));
-        assert_eq!(p("arn:aws:iam::111122223333:root").condition_type(), "Account");
+        assert_eq!(
+            p("arn:aws:iam::111122223333:user/a/b/dave").username(),
+            Some("dave")
+        );
+        assert_eq!(
+            p("arn:aws:iam::111122223333:root").condition_type(),
+            "Account"
+        );
         let s = p("arn:aws:sts::111122223333:assumed-role/R/S");
         assert_eq!(s.condition_arn(), "arn:aws:iam::111122223333:role/R");
         assert!(s.is_named_by(&p("arn:aws:iam::111122223333:role/path/R")));
         assert!(!s.is_named_by(&p("arn:aws:iam::999999999999:role/R")));
         assert!(!s.is_named_by(&p("arn:aws:sts::111122223333:assumed-role/R/T")));
-        for bad in ["", "*", "dave", "arn:aws:iam::1:user/x", "arn:aws:iam::111122223333:user/*", "arn:aws:iam::111122223333:user/", "arn:aws:s3:::b", "arn:aws:sts::111122223333:assumed-role/R"] {
+        for bad in [
+            "",
+            "*",
+            "dave",
+            "arn:aws:iam::1:user/x",
+            "arn:aws:iam::111122223333:user/*",
+            "arn:aws:iam::111122223333:user/",
+            "arn:aws:s3:::b",
+            "arn:aws:sts::111122223333:assumed-role/R",
+        ] {
             assert!(Principal::parse(bad).is_err(), "{bad}");
         }
     }

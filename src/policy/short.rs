@@ -3,7 +3,9 @@
 use serde_yaml::Value as Yaml;
 use thiserror::Error;
 
-use super::document::{Clause, Condition, Document, Effect, PrincipalClause, Principals, Scalar, Statement, Version};
+use super::document::{
+    Clause, Condition, Document, Effect, PrincipalClause, Principals, Scalar, Statement, Version,
+};
 use super::operator::{Comparison, Operator};
 
 /// An encryption a write can ask for.
@@ -35,7 +37,10 @@ impl Encryption {
     }
 
     fn parse(text: &str) -> Result<Self, ShortError> {
-        Self::ALL.into_iter().find(|e| e.as_str() == text).ok_or_else(|| ShortError::Encryption(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|e| e.as_str() == text)
+            .ok_or_else(|| ShortError::Encryption(text.to_owned()))
     }
 
     fn sid(self) -> &'static str {
@@ -79,7 +84,13 @@ pub struct ShortForm {
 
 impl Default for ShortForm {
     fn default() -> Self {
-        Self { bucket: "*".into(), prefix: String::new(), require: None, deny: Vec::new(), tls: None }
+        Self {
+            bucket: "*".into(),
+            prefix: String::new(),
+            require: None,
+            deny: Vec::new(),
+            tls: None,
+        }
     }
 }
 
@@ -102,7 +113,9 @@ pub enum ShortError {
     #[error("`{0}` must be {1}")]
     Type(&'static str, &'static str),
     /// No encryption's name.
-    #[error("`{0}` is no encryption; write AES256, aws:kms, aws:kms:dsse or sse-c (`require` also takes any)")]
+    #[error(
+        "`{0}` is no encryption; write AES256, aws:kms, aws:kms:dsse or sse-c (`require` also takes any)"
+    )]
     Encryption(String),
     /// No TLS version.
     #[error("`tls: {0}` is no version; write \"1.0\", \"1.1\", \"1.2\" or \"1.3\"")]
@@ -111,7 +124,9 @@ pub enum ShortError {
     #[error("`key_ids` go with `sse: aws:kms` or `sse: aws:kms:dsse`, not with {0}")]
     KeyIds(&'static str),
     /// `sse-c` with others in one list.
-    #[error("`sse-c` cannot be one of several; `require: any` takes every encryption, and `deny` takes some away")]
+    #[error(
+        "`sse-c` cannot be one of several; `require: any` takes every encryption, and `deny` takes some away"
+    )]
     Mixed,
     /// Nothing would pass.
     #[error("`{0}` is both required and denied, so every write would be refused")]
@@ -136,7 +151,12 @@ impl ShortForm {
     /// True for a mapping that means a short form rather than AWS's JSON.
     #[must_use]
     pub fn is_meant(yaml: &Yaml) -> bool {
-        yaml.as_mapping().is_some_and(|m| ["require", "deny", "tls"].iter().any(|k| m.contains_key(*k)) && !m.contains_key("Statement"))
+        yaml.as_mapping().is_some_and(|m| {
+            ["require", "deny", "tls"]
+                .iter()
+                .any(|k| m.contains_key(*k))
+                && !m.contains_key("Statement")
+        })
     }
 
     /// Reads a mapping.
@@ -147,12 +167,34 @@ impl ShortForm {
         let mut form = Self::default();
         for (key, value) in yaml.as_mapping().ok_or(ShortError::Shape)? {
             match key.as_str().unwrap_or_default() {
-                "bucket" => value.as_str().ok_or(ShortError::Type("bucket", "a name or glob"))?.clone_into(&mut form.bucket),
-                "prefix" => value.as_str().ok_or(ShortError::Type("prefix", "a string"))?.clone_into(&mut form.prefix),
+                "bucket" => value
+                    .as_str()
+                    .ok_or(ShortError::Type("bucket", "a name or glob"))?
+                    .clone_into(&mut form.bucket),
+                "prefix" => value
+                    .as_str()
+                    .ok_or(ShortError::Type("prefix", "a string"))?
+                    .clone_into(&mut form.prefix),
                 "require" => form.require = Some(require(value)?),
-                "deny" => form.deny = texts(value, "deny")?.iter().map(|t| Encryption::parse(t)).collect::<Result<_, _>>()?,
-                "tls" => form.tls = Some(scalar(value).ok_or(ShortError::Type("tls", "a version such as \"1.2\""))?),
-                other => return Err(ShortError::Key(if other.is_empty() { format!("{key:?}") } else { other.to_owned() })),
+                "deny" => {
+                    form.deny = texts(value, "deny")?
+                        .iter()
+                        .map(|t| Encryption::parse(t))
+                        .collect::<Result<_, _>>()?;
+                }
+                "tls" => {
+                    form.tls = Some(
+                        scalar(value)
+                            .ok_or(ShortError::Type("tls", "a version such as \"1.2\""))?,
+                    );
+                }
+                other => {
+                    return Err(ShortError::Key(if other.is_empty() {
+                        format!("{key:?}")
+                    } else {
+                        other.to_owned()
+                    }));
+                }
             }
         }
         form.validate()?;
@@ -181,7 +223,9 @@ impl ShortForm {
                 if sse.len() > 1 && sse.contains(&Encryption::SseC) {
                     return Err(ShortError::Mixed);
                 }
-                if let Some(other) = sse.iter().find(|e| !matches!(e, Encryption::Kms | Encryption::KmsDsse))
+                if let Some(other) = sse
+                    .iter()
+                    .find(|e| !matches!(e, Encryption::Kms | Encryption::KmsDsse))
                     && !key_ids.is_empty()
                 {
                     return Err(ShortError::KeyIds(other.as_str()));
@@ -189,7 +233,12 @@ impl ShortForm {
                 sse
             }
         };
-        match passes.iter().all(|e| self.deny.contains(e)).then(|| passes.first()).flatten() {
+        match passes
+            .iter()
+            .all(|e| self.deny.contains(e))
+            .then(|| passes.first())
+            .flatten()
+        {
             Some(first) => Err(ShortError::Contradiction(first.as_str())),
             None => Ok(()),
         }
@@ -202,31 +251,61 @@ impl ShortForm {
     pub fn expand(&self) -> Result<Document, ShortError> {
         self.validate()?;
         let objects = format!("arn:aws:s3:::{}/{}*", self.bucket, escape(&self.prefix));
-        let mut out = Expander { objects, statements: Vec::new() };
+        let mut out = Expander {
+            objects,
+            statements: Vec::new(),
+        };
         if let Some(tls) = &self.tls {
             let mut all = vec![out.objects.clone()];
             if self.prefix.is_empty() {
                 all.insert(0, format!("arn:aws:s3:::{}", self.bucket));
             }
-            out.deny("SealgateRequireTls".into(), "s3:*", all.clone(), vec![condition(Comparison::Bool, "aws:SecureTransport", &["false"])]);
-            out.deny(format!("SealgateRequireTls{}", tls.replace('.', "")), "s3:*", all, vec![condition(Comparison::NumericLessThan, "s3:TlsVersion", &[tls])]);
+            out.deny(
+                "SealgateRequireTls".into(),
+                "s3:*",
+                all.clone(),
+                vec![condition(
+                    Comparison::Bool,
+                    "aws:SecureTransport",
+                    &["false"],
+                )],
+            );
+            out.deny(
+                format!("SealgateRequireTls{}", tls.replace('.', "")),
+                "s3:*",
+                all,
+                vec![condition(
+                    Comparison::NumericLessThan,
+                    "s3:TlsVersion",
+                    &[tls],
+                )],
+            );
         }
         match &self.require {
             None => {}
             Some(Require::Any) => out.any(),
             Some(Require::Sse { sse, key_ids }) if *sse == [Encryption::SseC] => {
                 debug_assert!(key_ids.is_empty());
-                out.put("SealgateRequireSseC".into(), vec![condition(Comparison::StringNotEquals, SSE_C, &["AES256"])]);
+                out.put(
+                    "SealgateRequireSseC".into(),
+                    vec![condition(Comparison::StringNotEquals, SSE_C, &["AES256"])],
+                );
             }
             Some(Require::Sse { sse, key_ids }) => {
                 let values: Vec<&str> = sse.iter().map(|e| e.as_str()).collect();
                 let names: String = sse.iter().map(|e| e.sid()).collect();
                 // An absent header is not equal either, so SSE-C alone is refused with it.
-                out.put(format!("SealgateRequire{names}"), vec![condition(Comparison::StringNotEquals, SSE, &values)]);
+                out.put(
+                    format!("SealgateRequire{names}"),
+                    vec![condition(Comparison::StringNotEquals, SSE, &values)],
+                );
                 if !key_ids.is_empty() {
                     let ids: Vec<String> = key_ids.iter().map(|k| escape(k)).collect();
                     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-                    out.put("SealgateRequireKmsKey".into(), vec![condition(Comparison::StringNotEquals, SSE_KEY, &ids)]);
+                    out.put(
+                        "SealgateRequireKmsKey".into(),
+                        vec![condition(Comparison::StringNotEquals, SSE_KEY, &ids)],
+                    );
                 }
             }
         }
@@ -236,11 +315,19 @@ impl ShortForm {
                 other => condition(Comparison::StringEquals, SSE, &[other.as_str()]),
             };
             let sid = format!("SealgateDeny{}", e.sid());
-            if out.statements.iter().all(|s| s.sid.as_deref() != Some(&sid)) {
+            if out
+                .statements
+                .iter()
+                .all(|s| s.sid.as_deref() != Some(&sid))
+            {
                 out.put(sid, vec![c]);
             }
         }
-        Ok(Document { version: Some(Version::V2012), id: Some("SealgatePolicy".into()), statements: out.statements })
+        Ok(Document {
+            version: Some(Version::V2012),
+            id: Some("SealgatePolicy".into()),
+            statements: out.statements,
+        })
     }
 }
 
@@ -259,35 +346,70 @@ impl Expander {
         self.deny(sid, "s3:PutObject", objects, conditions);
     }
 
-    fn deny(&mut self, sid: String, action: &str, resources: Vec<String>, conditions: Vec<Condition>) {
+    fn deny(
+        &mut self,
+        sid: String,
+        action: &str,
+        resources: Vec<String>,
+        conditions: Vec<Condition>,
+    ) {
         self.statements.push(Statement {
             index: self.statements.len(),
             line: 0,
             sid: Some(sid),
             effect: Effect::Deny,
-            principal: PrincipalClause { negated: false, who: Principals::Everyone },
-            action: Clause { negated: false, patterns: vec![action.to_owned()] },
-            resource: Clause { negated: false, patterns: resources },
+            principal: PrincipalClause {
+                negated: false,
+                who: Principals::Everyone,
+            },
+            action: Clause {
+                negated: false,
+                patterns: vec![action.to_owned()],
+            },
+            resource: Clause {
+                negated: false,
+                patterns: resources,
+            },
             conditions,
         });
     }
 
     fn any(&mut self) {
-        self.put("SealgateRequireAny".into(), vec![condition(Comparison::Null, SSE, &["true"]), condition(Comparison::Null, SSE_C, &["true"])]);
+        self.put(
+            "SealgateRequireAny".into(),
+            vec![
+                condition(Comparison::Null, SSE, &["true"]),
+                condition(Comparison::Null, SSE_C, &["true"]),
+            ],
+        );
         // Present but no encryption that S3 has: that would be no encryption at a store that does not check.
         self.put(
             "SealgateRequireValidSse".into(),
-            vec![condition(Comparison::StringNotEquals, SSE, &["AES256", "aws:kms", "aws:kms:dsse"]), condition(Comparison::Null, SSE, &["false"])],
+            vec![
+                condition(
+                    Comparison::StringNotEquals,
+                    SSE,
+                    &["AES256", "aws:kms", "aws:kms:dsse"],
+                ),
+                condition(Comparison::Null, SSE, &["false"]),
+            ],
         );
         self.put(
             "SealgateRequireValidSseC".into(),
-            vec![condition(Comparison::StringNotEquals, SSE_C, &["AES256"]), condition(Comparison::Null, SSE_C, &["false"])],
+            vec![
+                condition(Comparison::StringNotEquals, SSE_C, &["AES256"]),
+                condition(Comparison::Null, SSE_C, &["false"]),
+            ],
         );
     }
 }
 
 fn condition(comparison: Comparison, key: &str, values: &[&str]) -> Condition {
-    Condition { operator: Operator::plain(comparison), key: key.to_owned(), values: values.iter().map(|v| Scalar::from(*v)).collect() }
+    Condition {
+        operator: Operator::plain(comparison),
+        key: key.to_owned(),
+        values: values.iter().map(|v| Scalar::from(*v)).collect(),
+    }
 }
 
 /// Makes text literal in a policy of 2012-10-17.
@@ -319,16 +441,30 @@ fn texts(value: &Yaml, name: &'static str) -> Result<Vec<String>, ShortError> {
     let want = ShortError::Type(name, "a string or a list of strings");
     match value {
         Yaml::String(s) => Ok(vec![s.clone()]),
-        Yaml::Sequence(list) => list.iter().map(|v| v.as_str().map(str::to_owned)).collect::<Option<_>>().ok_or(want),
+        Yaml::Sequence(list) => list
+            .iter()
+            .map(|v| v.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or(want),
         _ => Err(want),
     }
 }
 
 fn require(value: &Yaml) -> Result<Require, ShortError> {
     if let Some(name) = value.as_str() {
-        return if name == "any" { Ok(Require::Any) } else { Ok(Require::Sse { sse: vec![Encryption::parse(name)?], key_ids: Vec::new() }) };
+        return if name == "any" {
+            Ok(Require::Any)
+        } else {
+            Ok(Require::Sse {
+                sse: vec![Encryption::parse(name)?],
+                key_ids: Vec::new(),
+            })
+        };
     }
-    let map = value.as_mapping().ok_or(ShortError::Type("require", "any, AES256, aws:kms, aws:kms:dsse, sse-c, or a mapping with sse and key_ids"))?;
+    let map = value.as_mapping().ok_or(ShortError::Type(
+        "require",
+        "any, AES256, aws:kms, aws:kms:dsse, sse-c, or a mapping with sse and key_ids",
+    ))?;
     let (mut sse, mut key_ids) = (Vec::new(), Vec::new());
     for (key, value) in map {
         match key.as_str().unwrap_or_default() {
@@ -343,13 +479,23 @@ fn require(value: &Yaml) -> Result<Require, ShortError> {
         }
     }
     if sse == ["any"] {
-        return if key_ids.is_empty() { Ok(Require::Any) } else { Err(ShortError::KeyIds("any")) };
+        return if key_ids.is_empty() {
+            Ok(Require::Any)
+        } else {
+            Err(ShortError::KeyIds("any"))
+        };
     }
     // Key ids alone can only mean SSE-KMS.
     if sse.is_empty() && !key_ids.is_empty() {
         sse.push("aws:kms".to_owned());
     }
-    Ok(Require::Sse { sse: sse.iter().map(|t| Encryption::parse(t)).collect::<Result<_, _>>()?, key_ids })
+    Ok(Require::Sse {
+        sse: sse
+            .iter()
+            .map(|t| Encryption::parse(t))
+            .collect::<Result<_, _>>()?,
+        key_ids,
+    })
 }
 
 #[cfg(test)]

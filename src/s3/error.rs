@@ -40,6 +40,7 @@ codes! {
     EncryptionTypeMismatch "EncryptionTypeMismatch" 400
     EntityTooLarge "EntityTooLarge" 400
     EntityTooSmall "EntityTooSmall" 400
+    ExpectationFailed "ExpectationFailed" 417
     ExpiredToken "ExpiredToken" 400
     IncompleteBody "IncompleteBody" 400
     InternalError "InternalError" 500

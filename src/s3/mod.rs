@@ -6,10 +6,12 @@ pub mod action;
 pub mod address;
 pub mod copy_source;
 pub mod error;
+pub mod form;
 pub mod operation;
 pub mod query;
 pub mod request;
 pub mod route;
+pub mod xml;
 
 pub use action::{Action, ActionLevel, Actions, Needed, Resource, actions};
 pub use copy_source::CopySource;
