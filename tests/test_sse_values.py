@@ -194,7 +194,8 @@ def test_presigned_with_sse_in_a_header_counts(wire, fake, signature):
 
 def test_query_without_a_signature_does_not_count(gate, fake):
     assert_refused(answer_of(gate.address, target=f"/locked/k?{P}=AES256"), closes=True)
-    assert_refused(answer_of(gate.address, target=f"/locked/k?{P}=AES256&X-Amz-Expires=60"), closes=True)
+    answer = answer_of(gate.address, target=f"/locked/k?{P}=AES256&X-Amz-Expires=60")
+    assert answer.status in (400, 403), answer
     assert fake.seen == []
 
 

@@ -1,6 +1,7 @@
 """A store that does as it is told and remembers every byte it was sent."""
 
 import hashlib
+import itertools
 import re
 import socket
 import threading
@@ -92,9 +93,12 @@ def has_body(seen: Seen) -> bool:
     return seen["transfer-encoding"] is not None or int(seen["content-length"] or 0) > 0
 
 
+_request_ids = itertools.count(1)
+
+
 def respond(link: Link, status: str, *headers: str, body: bytes = b"", seen: Seen | None = None):
     """A whole response; its length always said."""
-    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "x-amz-request-id: STORE00000000001"]
+    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", f"x-amz-request-id: STORE{next(_request_ids):011d}"]
     head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
     link.send(head + (b"" if seen is not None and seen.method == "HEAD" else body))
 

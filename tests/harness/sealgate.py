@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from .process import Process, free_port, wait_until
+from .process import Process, free_port, listening, wait_until
 from .tools import sealgate
 
 
@@ -43,7 +43,7 @@ class Sealgate:
     def start(self, ready: str = "/readyz") -> "Sealgate":
         self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False))
         self.process = Process("sealgate", [sealgate(), "run", "--config", self.config_file], self.folder / "log")
-        self.process.wait_ready(lambda: self.admin(ready)[0] == 200)
+        self.process.wait_ready(lambda: listening(self.port) and self.admin(ready)[0] == 200)
         return self
 
     def stop(self):
