@@ -226,6 +226,12 @@ impl Pattern {
         })
     }
 
+    /// Whether the answer depends on the request's facts.
+    #[must_use]
+    pub fn has_variables(&self) -> bool {
+        self.variables
+    }
+
     /// Whether the pattern stands for any text at all.
     #[must_use]
     pub fn is_any(&self) -> bool {
@@ -239,6 +245,12 @@ impl Pattern {
         action: Action,
         context: &C,
     ) -> Matched {
+        // The parts of ARNs are mostly these two.
+        match (&*self.pieces, subject.tail) {
+            ([Piece::Any], _) => return Matched::Yes,
+            ([Piece::Literal(text)], None) => return (**text == *subject.head).into(),
+            _ => {}
+        }
         if !self.variables {
             return glob(&self.pieces, subject).into();
         }
@@ -385,7 +397,13 @@ fn glob(pieces: &[Piece], subject: Subject<'_>) -> bool {
         }
         match back {
             Some((star, from)) if from < len => {
-                let from = from + subject.step(from);
+                let mut from = from + subject.step(from);
+                if let Some(Piece::Literal(text)) = pieces.get(star + 1) {
+                    // Nothing can fit before the next byte that the literal begins with.
+                    while from < len && subject.at(from) != text.first().copied() {
+                        from += 1;
+                    }
+                }
                 back = Some((star, from));
                 at = from;
                 piece = star + 1;
