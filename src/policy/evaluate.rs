@@ -206,7 +206,7 @@ fn first_fit<C: Context + ?Sized>(
     context: &C,
 ) -> Decision {
     // Statements of one policy are mostly about the same resources: the last answer is kept.
-    let mut last: Option<(u32, bool)> = None;
+    let mut kept: Option<(u32, bool)> = None;
     for s in list {
         if !s.actions.contains(action)
             || !s
@@ -215,11 +215,11 @@ fn first_fit<C: Context + ?Sized>(
         {
             continue;
         }
-        let about = match (s.same_resources, last) {
+        let about = match (s.same_resources, kept) {
             (Some(id), Some((known, answer))) if id == known => answer,
             (id, _) => {
                 let answer = s.resource_fits(action, target, context);
-                last = id.map(|id| (id, answer)).or(last);
+                kept = id.map(|id| (id, answer)).or(kept);
                 answer
             }
         };

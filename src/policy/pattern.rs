@@ -58,21 +58,14 @@ impl<'a> Subject<'a> {
             return self.head.get(at..end) == Some(text);
         }
         let Some(tail) = self.tail else { return false };
-        match at.checked_sub(self.head.len() + 1) {
-            Some(start) => tail.get(start..start + text.len()) == Some(text),
-            // It spans the slash: three comparisons of slices, not one of each byte.
-            None => {
-                let Some(head) = self.head.get(at..) else {
-                    // It starts with the slash.
-                    return text
-                        .split_first()
-                        .is_some_and(|(b, rest)| *b == b'/' && tail.starts_with(rest));
-                };
-                text.strip_prefix(head)
-                    .and_then(|t| t.strip_prefix(b"/"))
-                    .is_some_and(|t| tail.starts_with(t))
-            }
+        if let Some(start) = at.checked_sub(self.head.len() + 1) {
+            return tail.get(start..start + text.len()) == Some(text);
         }
+        // It spans the slash: comparisons of slices, not one of each byte. Past the head, it starts with the slash.
+        let head = self.head.get(at..).unwrap_or_default();
+        text.strip_prefix(head)
+            .and_then(|t| t.strip_prefix(b"/"))
+            .is_some_and(|t| tail.starts_with(t))
     }
 
     /// The length of the character at `at`: one byte where it is no UTF-8.
