@@ -1,2 +1,10 @@
-//! The `sealgate` program.
-fn main() {}
+//! The `sealgate` program: see [`sealgate::cli`].
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    sealgate::cli::main()
+}

@@ -1,0 +1,117 @@
+//! The command line: what is typed, turned into calls of the other rooms.
+//!
+//! Exit codes: 0 good, 1 something is wrong with what was looked at, 2 wrong usage or an unreadable file.
+
+mod policy;
+mod serve;
+
+use std::{
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+/// An enforcing reverse proxy for S3: no object reaches the store unless it is encrypted the way the policy says.
+#[derive(Debug, Parser)]
+#[command(name = "sealgate", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show it: an embedded store, the proxy in front of it, a policy, and lines to paste
+    #[cfg(feature = "demo")]
+    Demo(crate::demo::Options),
+    /// Run the proxy
+    Run {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check a configuration: every error at once
+    Check {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Take warnings for errors
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Check, test, prove, expand and generate bucket policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+}
+
+/// What a command found: good, or something wrong with what was looked at.
+const GOOD: u8 = 0;
+const WRONG: u8 = 1;
+/// Wrong usage, or a file that cannot be read.
+const UNUSABLE: u8 = 2;
+
+/// Runs what the command line asks for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let code = match Cli::parse().command {
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => {
+            log(Level::Quiet);
+            match crate::demo::run(&options) {
+                Ok(()) => GOOD,
+                Err(error) => complain(&error, WRONG),
+            }
+        }
+        Command::Run { config } => {
+            log(Level::Usual);
+            serve::run(&config)
+        }
+        Command::Check { config, strict } => serve::check(&config, strict),
+        Command::Policy(command) => policy::run(command),
+    };
+    ExitCode::from(code)
+}
+
+/// How much is logged where `RUST_LOG` says nothing.
+#[derive(Clone, Copy)]
+enum Level {
+    Usual,
+    #[cfg(feature = "demo")]
+    Quiet,
+}
+
+/// Logs to standard error: standard output is for audit lines and results.
+fn log(level: Level) {
+    use tracing_subscriber::{EnvFilter, fmt};
+    // pingora logs heads and targets, where signatures stand; what matters of them is said by the gate.
+    let default = match level {
+        Level::Usual => "info,pingora=error,pingora_core=error,pingora_proxy=off",
+        #[cfg(feature = "demo")]
+        Level::Quiet => "error,pingora=off,pingora_core=off,pingora_proxy=off,s3s=off",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// Prints a result. A reader that has gone (`| head`) is no fault.
+fn say(text: &impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints what is wrong.
+fn complain(text: &impl std::fmt::Display, code: u8) -> u8 {
+    let _ = writeln!(std::io::stderr(), "{text}");
+    code
+}
+
+/// Reads a file that the command line names.
+fn read(path: &Path) -> Result<String, u8> {
+    std::fs::read_to_string(path)
+        .map_err(|e| complain(&format!("{}: cannot be read: {e}", path.display()), UNUSABLE))
+}

@@ -1,0 +1,335 @@
+//! `policy ...`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::{GOOD, UNUSABLE, WRONG, complain, read, say};
+use crate::policy::{
+    Document, Keys, Multipart, Outcome, Policy, ShortForm,
+    cases::{CaseFile, DEFAULT_ACCOUNT, Request},
+    generate::{self, Choices},
+    lint, prove,
+};
+
+/// What can be done with a bucket policy. A policy is a file of AWS's JSON, or of the short form in YAML.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Check a policy as AWS does, and warn of the traps that published policies are full of
+    Check {
+        /// The policy
+        file: PathBuf,
+        /// Take warnings for errors
+        #[arg(long)]
+        strict: bool,
+        /// The same policy also stands at the store, which sees Sealgate's connection and not the client's
+        #[arg(long)]
+        also_at_store: bool,
+    },
+    /// Decide recorded requests (--cases), or one request (--policy and the flags that describe it)
+    Test(Box<Test>),
+    /// Is there any request that this policy lets write an object without encryption, a given key, or TLS?
+    Prove(Prove),
+    /// Print the bucket policy that a short form stands for
+    Expand {
+        /// The short form, in YAML
+        file: PathBuf,
+    },
+    /// Make a policy from flags
+    Generate(Generate),
+}
+
+#[derive(Debug, Args)]
+pub struct Test {
+    /// A file {"entries":[{"id","policy","cases":[{"name","request","expect"}]}]}; expect is D (denied), A (allowed) or N (no statement speaks)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "method", "path"])]
+    cases: Option<PathBuf>,
+    /// How UploadPart, UploadPartCopy and CompleteMultipartUpload are read: inherit or literal
+    #[arg(long, default_value = "inherit")]
+    multipart: Multipart,
+    /// The account that owns the buckets
+    #[arg(long, default_value = DEFAULT_ACCOUNT)]
+    account: String,
+    /// The policy that decides one request
+    #[arg(long, value_name = "FILE", required_unless_present = "cases")]
+    policy: Option<PathBuf>,
+    /// Its method
+    #[arg(long, default_value = "PUT")]
+    method: String,
+    /// Its path and query, path style: /bucket/key?query
+    #[arg(long, required_unless_present = "cases")]
+    path: Option<String>,
+    /// A header, `name: value`; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
+    /// A field of a POST form, `name=value`; may be given several times
+    #[arg(long = "form", value_name = "NAME=VALUE", value_parser = field)]
+    form: Vec<(String, String)>,
+    /// The version of TLS; without it, plain HTTP
+    #[arg(long)]
+    tls: Option<String>,
+    /// The caller's ARN; without it, anonymous
+    #[arg(long)]
+    principal: Option<String>,
+    /// The client's address
+    #[arg(long)]
+    source_ip: Option<String>,
+    /// REST-HEADER, REST-QUERY-STRING or POST
+    #[arg(long)]
+    auth_type: Option<String>,
+    /// AWS4-HMAC-SHA256 or AWS
+    #[arg(long)]
+    signature_version: Option<String>,
+    /// Milliseconds since signing
+    #[arg(long)]
+    signature_age: Option<i64>,
+    /// The time of the request, RFC 3339; without it, now
+    #[arg(long)]
+    time: Option<jiff::Timestamp>,
+}
+
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// The policy
+    file: PathBuf,
+    /// Ask for this KMS key, named as in the header, instead of any encryption
+    #[arg(long, conflicts_with = "tls")]
+    key_id: Option<String>,
+    /// Ask for TLS of this version or newer (1.0 asks for any) instead of encryption
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, default_missing_value = "1.0")]
+    tls: Option<String>,
+    /// A request needs an Allow too, as with `authorize: true`
+    #[arg(long)]
+    authorize: bool,
+    /// How the later steps of an upload are read: inherit or literal
+    #[arg(long, default_value = "inherit")]
+    multipart: Multipart,
+    /// The account that owns the buckets
+    #[arg(long, default_value = DEFAULT_ACCOUNT)]
+    account: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// The bucket
+    #[arg(long)]
+    bucket: String,
+    /// Only keys that begin so, for what is about encryption
+    #[arg(long, default_value = "")]
+    prefix: String,
+    /// What writes must ask for: any, AES256, aws:kms, aws:kms:dsse or sse-c
+    #[arg(long)]
+    require: Option<generate::Require>,
+    /// A KMS key's ARN that may be named; one of them must be
+    #[arg(long = "key-id", value_name = "ARN")]
+    key_ids: Vec<String>,
+    /// Refuse SSE-C
+    #[arg(long)]
+    deny_sse_c: bool,
+    /// The oldest version of TLS; 1.0 asks for any
+    #[arg(long, value_name = "VERSION")]
+    tls: Option<String>,
+    /// An account or ARN that may use the bucket; everybody else is denied
+    #[arg(long = "allow-principal", value_name = "ARN")]
+    allow_principals: Vec<String>,
+    /// An address or range to come from; everywhere else is denied
+    #[arg(long = "source-ip", value_name = "CIDR")]
+    source_ips: Vec<String>,
+}
+
+/// Does it.
+pub fn run(command: PolicyCommand) -> u8 {
+    let done = match command {
+        PolicyCommand::Check {
+            file,
+            strict,
+            also_at_store,
+        } => check(&file, strict, also_at_store),
+        PolicyCommand::Test(test) => match &test.cases {
+            Some(cases) => recorded(cases, &test),
+            None => one(*test),
+        },
+        PolicyCommand::Prove(prove) => prove_it(&prove),
+        PolicyCommand::Expand { file } => document(&file).map(|(_, document)| {
+            say(&document.to_json_pretty());
+            GOOD
+        }),
+        PolicyCommand::Generate(choices) => Ok(generate_it(choices)),
+    };
+    done.unwrap_or_else(|code| code)
+}
+
+/// The text and the document of a policy in either form.
+fn document(file: &Path) -> Result<(String, Document), u8> {
+    let text = read(file)?;
+    let wrong = |e: &dyn std::fmt::Display| complain(&format!("{}: {e}", file.display()), WRONG);
+    let document = match short_form(&text) {
+        Some(form) => form.and_then(|f| f.expand()).map_err(|e| wrong(&e))?,
+        None => crate::policy::parse::read(&text)
+            .into_result()
+            .map_err(|e| wrong(&e))?,
+    };
+    Ok((text, document))
+}
+
+fn short_form(text: &str) -> Option<Result<ShortForm, crate::policy::ShortError>> {
+    let yaml = serde_yaml::from_str(text).ok()?;
+    ShortForm::is_meant(&yaml).then(|| ShortForm::from_yaml(&yaml))
+}
+
+fn compiled(file: &Path) -> Result<Policy, u8> {
+    let wrong = |e: &dyn std::fmt::Display| complain(&format!("{}: {e}", file.display()), WRONG);
+    let (text, document) = document(file)?;
+    match short_form(&text) {
+        Some(_) => Policy::compile(document, Keys::Known).map_err(|e| wrong(&e)),
+        None => Policy::load(&text).map_err(|e| wrong(&e)),
+    }
+}
+
+fn check(file: &Path, strict: bool, also_at_store: bool) -> Result<u8, u8> {
+    let text = read(file)?;
+    let options = lint::Options { also_at_store };
+    let report = match short_form(&text) {
+        Some(form) => {
+            let document = form
+                .and_then(|f| f.expand())
+                .map_err(|e| complain(&format!("{}: {e}", file.display()), WRONG))?;
+            lint::Report::of(&document.to_json_pretty(), options)
+        }
+        None => lint::Report::of(&text, options),
+    };
+    for line in report.to_string().lines() {
+        say(&format!("{}: {line}", file.display()));
+    }
+    Ok(report.exit_code(strict))
+}
+
+fn recorded(cases: &Path, test: &Test) -> Result<u8, u8> {
+    let file = CaseFile::parse(&read(cases)?)
+        .map_err(|e| complain(&format!("{}: {e}", cases.display()), UNUSABLE))?;
+    let report = file.run(test.multipart, &test.account);
+    say(&report);
+    Ok(if report.differences.is_empty() {
+        GOOD
+    } else {
+        WRONG
+    })
+}
+
+fn one(test: Test) -> Result<u8, u8> {
+    let (Some(file), Some(path)) = (test.policy, test.path) else {
+        return Err(complain(&"--policy and --path describe a request", UNUSABLE));
+    };
+    let policy = compiled(&file)?;
+    let signed = test.principal.is_some();
+    let mut headers = test.headers;
+    if !test.form.is_empty() {
+        // What makes a POST to a bucket a form; its fields stand for headers.
+        headers.push((
+            "content-type".to_owned(),
+            "multipart/form-data; boundary=form".to_owned(),
+        ));
+        headers.extend(test.form);
+    }
+    let request = Request {
+        headers,
+        tls: test.tls,
+        auth: test
+            .auth_type
+            .or_else(|| signed.then(|| "REST-HEADER".to_owned())),
+        sig: test
+            .signature_version
+            .or_else(|| signed.then(|| "AWS4-HMAC-SHA256".to_owned())),
+        ip: test.source_ip,
+        principal: test.principal,
+        age_ms: test.signature_age,
+        now_ms: test.time.map(jiff::Timestamp::as_millisecond),
+        ..Request::new(&test.method, &path)
+    };
+    let judged = request
+        .decide(&policy, test.multipart, &test.account)
+        .map_err(|e| complain(&e, WRONG))?;
+    let mut denied = false;
+    for judgement in &judged {
+        let word = match judgement.decision.outcome {
+            Outcome::Denied => "denied",
+            Outcome::Allowed => "allowed",
+            Outcome::NoMatch => "no statement speaks",
+        };
+        denied |= judgement.decision.outcome == Outcome::Denied;
+        say(&format!(
+            "{} on {}: {word}: {}",
+            judgement.action, judgement.resource, judgement.explanation
+        ));
+    }
+    say(&if denied {
+        "The request is denied."
+    } else {
+        "The request is not denied."
+    });
+    Ok(if denied { WRONG } else { GOOD })
+}
+
+fn prove_it(options: &Prove) -> Result<u8, u8> {
+    let policy = compiled(&options.file)?;
+    let question = match (&options.key_id, &options.tls) {
+        (Some(id), _) => prove::Question::KeyId(id.clone()),
+        (None, Some(version)) => {
+            if !["1.0", "1.1", "1.2", "1.3"].contains(&version.as_str()) {
+                return Err(complain(
+                    &format!("`{version}` is no version of TLS: write 1.0, 1.1, 1.2 or 1.3"),
+                    UNUSABLE,
+                ));
+            }
+            prove::Question::Tls(version.clone())
+        }
+        (None, None) => prove::Question::Encryption,
+    };
+    let verdict = prove::prove(
+        &policy,
+        &question,
+        &prove::Options {
+            account: options.account.clone(),
+            authorize: options.authorize,
+            multipart: options.multipart,
+            ..prove::Options::default()
+        },
+    );
+    say(&verdict.render(&question, &options.file.display().to_string()));
+    Ok(verdict.exit_code())
+}
+
+fn generate_it(options: Generate) -> u8 {
+    let choices = Choices {
+        bucket: options.bucket,
+        prefix: options.prefix,
+        require: options.require,
+        key_ids: options.key_ids,
+        deny_sse_c: options.deny_sse_c,
+        tls: options.tls,
+        allow_principals: options.allow_principals,
+        source_ips: options.source_ips,
+    };
+    match generate::generate(&choices) {
+        Ok(document) => {
+            say(&document.to_json_pretty());
+            GOOD
+        }
+        Err(error) => complain(&error, WRONG),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    pair(text, ':')
+        .map(|(name, value)| (name, value.trim().to_owned()))
+        .ok_or_else(|| "write `name: value`".to_owned())
+}
+
+fn field(text: &str) -> Result<(String, String), String> {
+    pair(text, '=').ok_or_else(|| "write `name=value`".to_owned())
+}
+
+fn pair(text: &str, between: char) -> Option<(String, String)> {
+    let (name, value) = text.split_once(between)?;
+    (!name.trim().is_empty()).then(|| (name.trim().to_owned(), value.to_owned()))
+}

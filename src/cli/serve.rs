@@ -1,0 +1,60 @@
+//! `run` and `check`.
+
+use std::path::Path;
+
+use super::{GOOD, UNUSABLE, WRONG, complain, say};
+use crate::{
+    config::{Config, Warning},
+    decide::Keeper,
+    gate,
+};
+
+fn load(path: &Path) -> Result<(Config, Vec<Warning>), u8> {
+    Config::load(path).map_err(|errors| {
+        let code = if errors.unreadable { UNUSABLE } else { WRONG };
+        complain(&errors, code)
+    })
+}
+
+/// Runs the proxy until a signal ends it.
+pub fn run(path: &Path) -> u8 {
+    let (config, warnings) = match load(path) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    match gate::run(&config) {
+        Ok(()) => GOOD,
+        Err(error) => complain(&error, WRONG),
+    }
+}
+
+/// Checks a configuration, its policies included.
+pub fn check(path: &Path, strict: bool) -> u8 {
+    let (config, warnings) = match load(path) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if let Err(errors) = Keeper::new(&config) {
+        for error in errors {
+            complain(&error, WRONG);
+        }
+        return WRONG;
+    }
+    for warning in &warnings {
+        say(&format!("warning: {warning}"));
+    }
+    say(&format!(
+        "{}: good ({} rules, {} warnings)",
+        path.display(),
+        config.rules.len(),
+        warnings.len()
+    ));
+    if strict && !warnings.is_empty() {
+        WRONG
+    } else {
+        GOOD
+    }
+}

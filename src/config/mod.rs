@@ -1,0 +1,65 @@
+//! The configuration: typed, validated as a whole, every error at once.
+//!
+//! A file is read into a tree that keeps duplicates and lines, then by typed readers that
+//! report what is wrong and go on. What this version cannot do is refused where it is demanded, never ignored.
+
+mod endpoint;
+mod env;
+pub mod glob;
+mod limits;
+mod masked;
+mod policies;
+mod problem;
+mod read;
+mod reader;
+mod rules;
+mod secret;
+mod tree;
+mod types;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use problem::{ConfigErrors, Problem, Warning};
+pub use secret::Secret;
+pub use types::{
+    Addressing, Audit, BodyRate, Client, Config, Denial, Endpoint, Limits, Linger, Listener,
+    ListenerTls, Mode, PlainHttp, PolicySource, Rule, Store, StoreTls, TlsVersion, Unconfirmed,
+    WhenBlocked,
+};
+
+impl Config {
+    /// Reads a file, the policies it names, and checks that the other files it names can be read.
+    /// `${NAME}` in a value is the process' environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once; [`ConfigErrors::unreadable`] where the file itself could not be read.
+    pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigErrors> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigErrors {
+            problems: vec![Problem {
+                file: path.to_owned(),
+                line: None,
+                field: String::new(),
+                message: format!("cannot read the configuration: {e}"),
+            }],
+            unreadable: true,
+        })?;
+        Self::parse(path, &text, &|name| std::env::var(name).ok())
+    }
+
+    /// The same from a text that is already read and an environment of one's own; `path` is what
+    /// other paths are relative to and what messages name.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(Config, Vec<Warning>), ConfigErrors> {
+        read::config(path, text, env)
+    }
+}

@@ -1,0 +1,481 @@
+//! Reading a configuration's top level and all that is neither a rule nor a limit.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::endpoint::{endpoint, is_host};
+use super::limits::limits;
+use super::policies::policies;
+use super::problem::{ConfigErrors, Problem, Warning};
+use super::reader::{Fields, Node, Reading};
+use super::rules::{Defaults, rules};
+use super::secret::Secret;
+use super::tree;
+use super::types::{
+    Addressing, Audit, Client, Config, Denial, Endpoint, Limits, Listener, ListenerTls, PlainHttp,
+    Store, StoreTls, TlsVersion, WhenBlocked,
+};
+use crate::policy::Principal;
+use crate::policy::principal::is_account;
+
+const LATER: &str = "is not available in this version";
+
+/// Reads a whole configuration.
+pub fn config(
+    path: &Path,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Config, Vec<Warning>), ConfigErrors> {
+    let failed = |problems| ConfigErrors {
+        problems,
+        unreadable: false,
+    };
+    let value = tree::parse(text).map_err(|e| {
+        failed(vec![Problem {
+            file: path.to_owned(),
+            line: e.line,
+            field: String::new(),
+            message: e.message,
+        }])
+    })?;
+    let reading = Reading::new(path, text, env);
+    let config = top(&Node::root(&reading, &value));
+    let mut problems = reading.problems.into_inner();
+    match config {
+        Some(config) if problems.is_empty() => Ok((config, reading.warnings.into_inner())),
+        _ => {
+            // Readers go by their own order; people read a file from its top.
+            problems.sort_by_key(|(line, _)| line.unwrap_or(usize::MAX));
+            Err(failed(problems.into_iter().map(|(_, p)| p).collect()))
+        }
+    }
+}
+
+fn top(node: &Node<'_>) -> Option<Config> {
+    let fields = node.fields(&[
+        "account",
+        "listen",
+        "admin",
+        "store",
+        "clients",
+        "policies",
+        "rules",
+        "mode",
+        "multipart",
+        "authorize",
+        "unconfirmed",
+        "keys",
+        "base_domains",
+        "trusted_proxies",
+        "continue_timeout",
+        "denial",
+        "sse_c_over_http",
+        "limits",
+        "audit",
+        "shutdown",
+        "upgrade_socket",
+    ])?;
+    fields.refuse("keys", None, LATER);
+    fields.refuse("upgrade_socket", None, LATER);
+    let account = match fields.get("account") {
+        Some(node) => node.parsed(account),
+        None => Some("111122223333".to_owned()),
+    };
+    let listen = listen(&fields);
+    let admin = admin(&fields, &listen);
+    let store = fields.required("store").and_then(|node| store(&node));
+    let clients = fields.get("clients").map(|n| clients(&n));
+    let policies = fields.get("policies").map(|n| policies(&n));
+    let defaults = Defaults::default().read(&fields);
+    let rules = match fields.get("rules") {
+        Some(node) => rules(&node, defaults),
+        None => Vec::new(),
+    };
+    if fields.get("rules").is_none_or(|n| n.items().is_empty()) {
+        node.warn("there are no rules: every request to a bucket is refused");
+    }
+    let or = |name: &str, default: Duration| match fields.get(name) {
+        Some(node) => node.time(),
+        None => Some(default),
+    };
+    let denial = match fields.get("denial") {
+        Some(node) => node.choice(&[("detailed", Denial::Detailed), ("plain", Denial::Plain)]),
+        None => Some(Denial::default()),
+    };
+    let sse_c_over_http = match fields.get("sse_c_over_http") {
+        Some(node) => node.choice(&[("refuse", PlainHttp::Refuse), ("allow", PlainHttp::Allow)]),
+        None => Some(PlainHttp::default()),
+    };
+    let limits = match fields.get("limits") {
+        Some(node) => limits(&node),
+        None => Some(Limits::default()),
+    };
+    let audit = match fields.get("audit") {
+        Some(node) => audit(&node),
+        None => Some(Audit::default()),
+    };
+    let drain = match fields.get("shutdown").map(|node| node.fields(&["drain"])) {
+        Some(Some(fields)) => match fields.get("drain") {
+            Some(node) => node.time(),
+            None => Some(DRAIN),
+        },
+        Some(None) => None,
+        None => Some(DRAIN),
+    };
+    let base_domains = base_domains(&fields);
+    let trusted_proxies = trusted_proxies(&fields);
+    let continue_timeout = or("continue_timeout", Duration::from_millis(200));
+    Some(Config {
+        file: node.reading.file.clone(),
+        account: account?,
+        listen,
+        admin,
+        store: store?,
+        clients: clients.unwrap_or_default(),
+        policies: policies.unwrap_or_default(),
+        rules,
+        base_domains,
+        trusted_proxies,
+        continue_timeout: continue_timeout?,
+        denial: denial?,
+        sse_c_over_http: sse_c_over_http?,
+        limits: limits?,
+        audit: audit?,
+        drain: drain?,
+    })
+}
+
+const DRAIN: Duration = Duration::from_secs(30);
+
+fn account(text: &str) -> Result<String, String> {
+    if is_account(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("is not an account: 12 digits, in quotes".into())
+    }
+}
+
+/// Reads `HOST:PORT`, the host being an address or `localhost`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    numeric.parse().map_err(|_| {
+        "is not an address: write ADDRESS:PORT, as in 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080"
+            .into()
+    })
+}
+
+/// Whether two listeners cannot both have their port.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() != 0
+        && a.port() == b.port()
+        && (a.ip() == b.ip()
+            || a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()))
+}
+
+fn listen(fields: &Fields<'_>) -> Vec<Listener> {
+    let Some(node) = fields.get("listen") else {
+        return vec![Listener {
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls: None,
+        }];
+    };
+    let items = node.items();
+    if items.is_empty() {
+        node.error("is empty: name at least one address");
+    }
+    let mut listen: Vec<Listener> = Vec::new();
+    for item in items {
+        let Some(fields) = item.fields(&["address", "tls", "proxy_protocol", "serve"]) else {
+            continue;
+        };
+        fields.refuse("proxy_protocol", Some("false"), LATER);
+        fields.refuse(
+            "serve",
+            Some("all"),
+            "can only be all in this version; /healthz is on the admin address",
+        );
+        let tls = fields.get("tls").map(|node| listener_tls(&node));
+        let Some(node) = fields.required("address") else {
+            continue;
+        };
+        let Some(address) = node.parsed(address) else {
+            continue;
+        };
+        if let Some(other) = listen.iter().find(|other| clash(other.address, address)) {
+            node.error(format!("{address} is taken by {}", other.address));
+        }
+        listen.push(Listener {
+            address,
+            tls: tls.flatten(),
+        });
+    }
+    listen
+}
+
+fn listener_tls(node: &Node<'_>) -> Option<ListenerTls> {
+    let fields = node.fields(&[
+        "cert",
+        "key",
+        "min_version",
+        "client_ca",
+        "client_auth",
+        "certificates",
+    ])?;
+    for name in ["client_ca", "client_auth", "certificates"] {
+        fields.refuse(name, None, LATER);
+    }
+    let cert = fields.required("cert").and_then(|node| node.file());
+    let key = fields.required("key").and_then(|node| node.file());
+    let min_version = match fields.get("min_version") {
+        Some(node) => node.choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)]),
+        None => Some(TlsVersion::V1_2),
+    };
+    Some(ListenerTls {
+        cert: cert?,
+        key: key?,
+        min_version: min_version?,
+    })
+}
+
+fn admin(fields: &Fields<'_>, listen: &[Listener]) -> Option<SocketAddr> {
+    let fields = fields.get("admin")?.fields(&["address"])?;
+    let node = fields.required("address")?;
+    let address = node.parsed(address)?;
+    if let Some(other) = listen.iter().find(|other| clash(other.address, address)) {
+        node.error(format!(
+            "{address} is taken by {}, where clients connect",
+            other.address
+        ));
+    }
+    if !address.ip().is_loopback() {
+        node.warn("is not a loopback address: whoever reaches it reads the metrics");
+    }
+    Some(address)
+}
+
+fn store(node: &Node<'_>) -> Option<Store> {
+    let fields = node.fields(&[
+        "endpoint",
+        "region",
+        "addressing",
+        "tls",
+        "response_timeout",
+        "credentials",
+    ])?;
+    fields.refuse(
+        "credentials",
+        None,
+        "are only for signing again, which is not available in this version; remove them, the client's signature goes through untouched",
+    );
+    let endpoint = fields.required("endpoint").and_then(|node| {
+        let text = node.text()?;
+        endpoint(&text).map_err(|message| node.error(message)).ok()
+    });
+    let region = match fields.get("region") {
+        Some(node) => node.parsed(region),
+        None => Some("us-east-1".to_owned()),
+    };
+    let addressing = match fields.get("addressing") {
+        Some(node) => node.choice(&[("path", Addressing::Path), ("virtual", Addressing::Virtual)]),
+        None => Some(Addressing::Path),
+    };
+    let tls = match fields.get("tls") {
+        Some(node) => store_tls(&node, endpoint.as_ref()),
+        None => Some(StoreTls::default()),
+    };
+    let response_timeout = match fields.get("response_timeout") {
+        Some(node) => node.time(),
+        None => Some(Duration::from_mins(2)),
+    };
+    Some(Store {
+        endpoint: endpoint?,
+        region: region?,
+        addressing: addressing?,
+        tls: tls?,
+        response_timeout: response_timeout?,
+    })
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if !text.is_empty() && text.bytes().all(good) {
+        Ok(text.to_owned())
+    } else {
+        Err("is not a region, as in us-east-1".into())
+    }
+}
+
+fn store_tls(node: &Node<'_>, endpoint: Option<&Endpoint>) -> Option<StoreTls> {
+    let fields = node.fields(&["ca", "server_name", "cert", "key"])?;
+    if endpoint.is_some_and(|endpoint| !endpoint.tls) {
+        node.error("is set, and the endpoint is http://: write https:// or remove it");
+    }
+    let file = |name: &str| -> Result<Option<PathBuf>, ()> {
+        match fields.get(name) {
+            Some(node) => node.file().map(Some).ok_or(()),
+            None => Ok(None),
+        }
+    };
+    let (ca, cert, key) = (file("ca"), file("cert"), file("key"));
+    let server_name = match fields.get("server_name") {
+        Some(node) => Some(Some(node.parsed(host)?)),
+        None => Some(None),
+    };
+    let client = match (cert.ok()?, key.ok()?) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        _ => {
+            node.error("cert and key go together: one of them is missing");
+            return None;
+        }
+    };
+    Some(StoreTls {
+        ca: ca.ok()?,
+        server_name: server_name?,
+        client,
+    })
+}
+
+fn host(text: &str) -> Result<String, String> {
+    if is_host(text) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("is not a host name".into())
+    }
+}
+
+fn clients(node: &Node<'_>) -> Vec<Client> {
+    let mut clients: Vec<Client> = Vec::new();
+    for item in node.items() {
+        let Some(fields) = item.fields(&["access_key", "secret_key", "principal", "certificate"])
+        else {
+            continue;
+        };
+        if let Some(node) = fields.get("certificate") {
+            node.error("knowing clients by their certificate is not available in this version");
+            continue;
+        }
+        let secret_key = fields.get("secret_key").and_then(|node| {
+            node.warn("is kept and not used in this version: signatures are checked by the store, not here");
+            let secret = node.text()?;
+            if secret.is_empty() {
+                node.error("is empty");
+            }
+            Some(Secret::new(secret))
+        });
+        let principal = fields.required("principal").and_then(|node| {
+            let text = node.text()?;
+            Principal::parse(&text)
+                .map_err(|e| node.error(e.to_string()))
+                .ok()
+        });
+        let Some(node) = fields.required("access_key") else {
+            continue;
+        };
+        let Some(access_key) = node.parsed(access_key) else {
+            continue;
+        };
+        if clients.iter().any(|other| other.access_key == access_key) {
+            node.error(format!(
+                "\"{access_key}\" is there twice: an access key is one client's"
+            ));
+        }
+        let Some(principal) = principal else {
+            continue;
+        };
+        clients.push(Client {
+            access_key,
+            secret_key,
+            principal,
+        });
+    }
+    clients
+}
+
+/// What can stand before the first `/` of a credential (stores allow more than AWS' letters and digits).
+fn access_key(text: &str) -> Result<String, String> {
+    let good = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b',';
+    if !text.is_empty() && text.len() <= 128 && text.bytes().all(good) {
+        Ok(text.to_owned())
+    } else {
+        Err("is not an access key: 1 to 128 characters without spaces, '/' and ','".into())
+    }
+}
+
+fn base_domains(fields: &Fields<'_>) -> Vec<String> {
+    let mut domains = Vec::new();
+    for node in fields.get("base_domains").iter().flat_map(Node::items) {
+        let Some(domain) = node.parsed(host) else {
+            continue;
+        };
+        if domains.contains(&domain) {
+            node.error("is there twice");
+        }
+        domains.push(domain);
+    }
+    domains
+}
+
+fn trusted_proxies(fields: &Fields<'_>) -> Vec<IpNet> {
+    fields
+        .get("trusted_proxies")
+        .iter()
+        .flat_map(Node::items)
+        .filter_map(|node| {
+            let net = node.parsed(|text| {
+                text.parse::<IpNet>()
+                    .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+                    .map_err(|_| "is not an address or network, as in 10.0.0.0/8".to_owned())
+            })?;
+            if net.prefix_len() == 0 {
+                node.warn("trusts every address: any client can claim any source and TLS");
+            }
+            Some(net)
+        })
+        .collect()
+}
+
+fn audit(node: &Node<'_>) -> Option<Audit> {
+    let fields = node.fields(&["stdout", "file", "rotate", "socket", "when_blocked"])?;
+    fields.refuse("rotate", None, LATER);
+    fields.refuse("socket", None, LATER);
+    let file = match fields.get("file") {
+        Some(node) => {
+            let path = node.reading.resolve(&node.text()?);
+            // A bare name's parent is the empty path.
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+            if path.is_dir() {
+                node.error(format!("{} is a folder", path.display()));
+            } else if folder.is_some_and(|folder| !folder.is_dir()) {
+                node.error(format!("the folder of {} does not exist", path.display()));
+            }
+            Some(path)
+        }
+        None => None,
+    };
+    let stdout = match fields.get("stdout") {
+        Some(node) => node.flag(),
+        None => Some(file.is_none()),
+    };
+    let when_blocked = match fields.get("when_blocked") {
+        Some(node) => node.choice(&[
+            ("refuse", WhenBlocked::Refuse),
+            ("count", WhenBlocked::Count),
+        ]),
+        None => Some(WhenBlocked::default()),
+    };
+    if stdout == Some(false) && file.is_none() {
+        node.warn("goes nowhere: no request leaves an audit line");
+    }
+    Some(Audit {
+        stdout: stdout?,
+        file,
+        when_blocked: when_blocked?,
+    })
+}

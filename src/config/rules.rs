@@ -1,0 +1,149 @@
+//! Reading `rules`, and what stands at the top level for all of them.
+
+use super::glob;
+use super::policies::{policy, short, speaks_of};
+use super::reader::{Fields, Node};
+use super::types::{Mode, Rule, Unconfirmed};
+use crate::policy::Multipart;
+
+const INJECT: &str = "injecting headers is not available in this version";
+const ENCRYPT: &str = "encrypting in the proxy is not available in this version";
+
+/// What stands at the top level for all rules.
+#[derive(Clone, Copy, Default)]
+pub struct Defaults {
+    mode: Mode,
+    multipart: Multipart,
+    authorize: bool,
+    unconfirmed: Unconfirmed,
+}
+
+impl Defaults {
+    /// What the fields say; what they leave out stays.
+    pub fn read(mut self, fields: &Fields<'_>) -> Self {
+        if let Some(mode) = fields
+            .get("mode")
+            .and_then(|n| n.choice(&[("enforce", Mode::Enforce), ("report", Mode::Report)]))
+        {
+            self.mode = mode;
+        }
+        if let Some(multipart) = fields.get("multipart").and_then(|n| {
+            n.choice(&[
+                ("inherit", Multipart::Inherit),
+                ("literal", Multipart::Literal),
+            ])
+        }) {
+            self.multipart = multipart;
+        }
+        if let Some(authorize) = fields.get("authorize").and_then(|n| n.flag()) {
+            self.authorize = authorize;
+        }
+        if let Some(node) = fields.get("unconfirmed")
+            && let Some(unconfirmed) = node.choice(&[
+                ("fail", Unconfirmed::Fail),
+                ("delete", Unconfirmed::Delete),
+                ("report", Unconfirmed::Report),
+            ])
+        {
+            node.warn("has no effect in this version: what the store answers is not checked yet");
+            self.unconfirmed = unconfirmed;
+        }
+        self
+    }
+}
+
+/// Reads `rules`.
+pub fn rules(node: &Node<'_>, defaults: Defaults) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for (index, node) in node.items().iter().enumerate() {
+        let Some(rule) = rule(node, index, defaults) else {
+            continue;
+        };
+        if let Some(earlier) = rules.iter().find(|earlier| shadows(earlier, &rule)) {
+            node.warn(format!(
+                "never applies: rules[{}] ({}) comes first and matches all that it matches; put the narrower rule first",
+                earlier.index,
+                shown(earlier)
+            ));
+        }
+        rules.push(rule);
+    }
+    rules
+}
+
+fn shadows(earlier: &Rule, later: &Rule) -> bool {
+    later.prefix.starts_with(&earlier.prefix) && glob::covers(&earlier.bucket, &later.bucket)
+}
+
+fn shown(rule: &Rule) -> String {
+    if rule.prefix.is_empty() {
+        format!("bucket {}", rule.bucket)
+    } else {
+        format!("bucket {}, prefix {}", rule.bucket, rule.prefix)
+    }
+}
+
+fn rule(node: &Node<'_>, index: usize, defaults: Defaults) -> Option<Rule> {
+    if node.is_null() {
+        node.error("is empty: a rule needs at least bucket");
+        return None;
+    }
+    let fields = node.fields(&[
+        "bucket",
+        "prefix",
+        "policy",
+        "require",
+        "deny",
+        "tls",
+        "mode",
+        "multipart",
+        "authorize",
+        "unconfirmed",
+        "inject",
+        "encrypt",
+        "evaluate",
+    ])?;
+    fields.refuse("inject", None, INJECT);
+    fields.refuse("encrypt", None, ENCRYPT);
+    fields.refuse("evaluate", None, "is not available in this version");
+    let bucket = fields.required("bucket").and_then(|n| n.parsed(bucket));
+    let prefix = match fields.get("prefix") {
+        Some(node) => node.text(),
+        None => Some(String::new()),
+    };
+    let own = defaults.read(&fields);
+    let source = fields.get("policy");
+    let policy = source.as_ref().and_then(policy);
+    if let (Some(node), Some(policy), Some(bucket)) = (&source, &policy, &bucket)
+        && !speaks_of(&policy.policy, bucket)
+    {
+        node.warn(format!(
+            "says nothing here: no Resource in it names a bucket that matches {bucket}"
+        ));
+    }
+    let short = short(&fields, bucket.as_deref(), prefix.as_deref());
+    if own.authorize && fields.get("authorize").is_some() && policy.is_none() {
+        node.warn("authorize needs an Allow and the rule has no policy of its own: only `policies` can allow");
+    }
+    Some(Rule {
+        index,
+        bucket: bucket?,
+        prefix: prefix?,
+        policy,
+        short,
+        mode: own.mode,
+        multipart: own.multipart,
+        authorize: own.authorize,
+        unconfirmed: own.unconfirmed,
+    })
+}
+
+/// The characters of bucket names, old ones of us-east-1 included, and the two wildcards.
+fn bucket(text: &str) -> Result<String, String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._-*?".contains(&b);
+    if !text.is_empty() && text.len() <= 255 && text.bytes().all(good) {
+        Ok(text.to_owned())
+    } else {
+        Err("is not a bucket's name: letters, digits, '.', '-', '_', with * for any characters and ? for one".into())
+    }
+}

@@ -1,0 +1,366 @@
+//! What a configuration says, once it has been read: plain values, nothing left to parse.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::glob;
+use super::secret::Secret;
+use crate::policy::{Multipart, Policy, Principal};
+
+/// A whole configuration, validated. Made by [`Config::load`](super::Config::load).
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from; other paths in it are already relative to this file's folder.
+    pub file: PathBuf,
+    /// The buckets' owner: 12 digits, for ARNs and `s3:ResourceAccount`. Default `111122223333`.
+    pub account: String,
+    /// Where clients connect: at least one. Default `127.0.0.1:8080` in the clear.
+    pub listen: Vec<Listener>,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served. Default: nowhere.
+    pub admin: Option<SocketAddr>,
+    /// The S3 endpoint behind.
+    pub store: Store,
+    /// The callers that are known by their access key. Default: none.
+    pub clients: Vec<Client>,
+    /// Policies that are always evaluated, scoped by their own Resources. Default: none.
+    pub policies: Vec<PolicySource>,
+    /// The rules in the order in which they are tried. Default: none, so every bucket is refused.
+    pub rules: Vec<Rule>,
+    /// Host names under which a bucket may be a label (`bucket.s3.example.test`), in lower case. Default: none.
+    pub base_domains: Vec<String>,
+    /// The peers whose `X-Forwarded-For` and `X-Forwarded-Proto` count. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long the store may stay silent before Sealgate answers 100 itself. Default 200 ms.
+    pub continue_timeout: Duration,
+    /// What a denied client is told. Default [`Denial::Detailed`].
+    pub denial: Denial,
+    /// Whether SSE-C is accepted on a connection without TLS. Default [`PlainHttp::Refuse`].
+    pub sse_c_over_http: PlainHttp,
+    /// The bounds of connections and requests.
+    pub limits: Limits,
+    /// Where audit lines go.
+    pub audit: Audit,
+    /// How long requests under way may still take after a signal to stop. Default 30 s.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// The rule for a bucket and key: the first that matches. Without one the request is refused.
+    #[must_use]
+    pub fn rule(&self, bucket: &str, key: Option<&[u8]>) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.matches(bucket, key))
+    }
+}
+
+/// One address on which clients are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The address; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// TLS, where the listener speaks it. Default: in the clear.
+    pub tls: Option<ListenerTls>,
+}
+
+/// The TLS of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// The certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The lowest version that is spoken. Default 1.2.
+    pub min_version: TlsVersion,
+}
+
+/// A TLS version that Sealgate speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    V1_2,
+    /// TLS 1.3 (RFC 8446).
+    V1_3,
+}
+
+impl TlsVersion {
+    /// As the configuration and `s3:TlsVersion` write it: `1.2`, `1.3`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1_2 => "1.2",
+            Self::V1_3 => "1.3",
+        }
+    }
+}
+
+/// The S3 endpoint behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Scheme, host and port. Required.
+    pub endpoint: Endpoint,
+    /// The store's region. Default `us-east-1`.
+    pub region: String,
+    /// How the store wants buckets addressed. Default [`Addressing::Path`].
+    pub addressing: Addressing,
+    /// TLS beyond the system's roots; only beside an `https` endpoint.
+    pub tls: StoreTls,
+    /// How long the store may be silent before, and within, a response. Default 120 s.
+    pub response_timeout: Duration,
+}
+
+/// Scheme, host and port of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `https` (`true`) or `http`.
+    pub tls: bool,
+    /// A name, an IPv4 address, or an IPv6 address without brackets; in lower case.
+    pub host: String,
+    /// The port; 443 or 80 where the URL names none.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// Whether the host is this machine's loopback: the only plain-HTTP store that SSE-C keys are sent to.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost"
+            || self.host.ends_with(".localhost")
+            || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// `host:port`, an IPv6 address in brackets: what a connection is made to.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// How the store wants buckets addressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressing {
+    /// `host/bucket/key`.
+    Path,
+    /// `bucket.host/key`.
+    Virtual,
+}
+
+/// TLS towards the store, beyond the system's roots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreTls {
+    /// The authorities that are trusted instead of the system's, PEM.
+    pub ca: Option<PathBuf>,
+    /// The name that the store's certificate must bear, where it is not the endpoint's host.
+    pub server_name: Option<String>,
+    /// The certificate that Sealgate shows to the store, PEM, and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// A caller that is known by its access key.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The access key id that its requests claim.
+    pub access_key: String,
+    /// Its secret key. Kept, and not used in this version: the store checks signatures.
+    pub secret_key: Option<Secret>,
+    /// Who it is.
+    pub principal: Principal,
+}
+
+/// A policy, and where it came from.
+#[derive(Clone, Debug)]
+pub struct PolicySource {
+    /// How messages and the audit line name it: the path as the configuration wrote it, or `rules[2].policy`, `rules[2]` (short form).
+    pub name: String,
+    /// Its file, where it is one.
+    pub path: Option<PathBuf>,
+    /// A bucket policy's JSON, or the short form in YAML or JSON.
+    pub text: String,
+    /// The line of the configuration that names it, from 1.
+    pub line: Option<usize>,
+    /// Compiled, ready to decide.
+    pub policy: Arc<Policy>,
+}
+
+/// What is demanded of the requests to some buckets.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its place in the list, from 0: messages and the audit line say `rules[0]`.
+    pub index: usize,
+    /// The bucket names that it is for: `*` stands for any characters, `?` for one.
+    pub bucket: String,
+    /// The start of the keys that it is for. Default: empty, all of them.
+    pub prefix: String,
+    /// A bucket policy, in a file or in the rule itself.
+    pub policy: Option<PolicySource>,
+    /// `require`, `deny` and `tls`, where the rule has one of them: the short form as one JSON document of these keys.
+    pub short: Option<PolicySource>,
+    /// Whether a denial refuses the request. Default [`Mode::Enforce`].
+    pub mode: Mode,
+    /// How the parts of an upload count. Default [`Multipart::Inherit`].
+    pub multipart: Multipart,
+    /// Whether a request also needs an Allow. Default `false`: all that is not denied is the store's to decide.
+    pub authorize: bool,
+    /// What happens to a write that the store did not confirm as encrypted. Default [`Unconfirmed::Fail`].
+    pub unconfirmed: Unconfirmed,
+}
+
+impl Rule {
+    /// Whether the rule is for this bucket and key; a request without a key is for rules without a prefix.
+    #[must_use]
+    pub fn matches(&self, bucket: &str, key: Option<&[u8]>) -> bool {
+        key.unwrap_or_default().starts_with(self.prefix.as_bytes())
+            && glob::matches(&self.bucket, bucket)
+    }
+}
+
+/// Whether a denial refuses the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Enforce,
+    /// It is decided, counted and logged; the request goes through.
+    Report,
+}
+
+/// What happens to a write that had to be encrypted and that the store did not confirm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unconfirmed {
+    /// The client gets an error.
+    #[default]
+    Fail,
+    /// The client gets an error and the object is deleted.
+    Delete,
+    /// It is counted and logged.
+    Report,
+}
+
+/// What a denied client is told; the audit line always has it all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Denial {
+    /// The policy, the Sid, the condition and the header to set.
+    #[default]
+    Detailed,
+    /// `Access Denied`.
+    Plain,
+}
+
+/// Whether SSE-C, whose keys travel in headers, is accepted without TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// 400 `InvalidRequest`, as S3 answers.
+    #[default]
+    Refuse,
+    /// Accepted.
+    Allow,
+}
+
+/// The bounds of connections and requests. `null` in the file is "none".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections. Default 10000. Not enforced in this version.
+    pub connections: Option<u64>,
+    /// Open connections of one address. Default 1000. Not enforced in this version.
+    pub connections_per_source: Option<u64>,
+    /// Requests at a time. Default 5000. Not enforced in this version.
+    pub requests: Option<u64>,
+    /// The bytes of a request's head. Default 64 KiB; `u64::MAX` for none.
+    pub header_bytes: u64,
+    /// The fields of a request's head. Default 200; `u64::MAX` for none.
+    pub header_count: u64,
+    /// How long a request's head may take. Default 15 s.
+    pub header_timeout: Option<Duration>,
+    /// How long a connection may be idle between requests, and a body silent. Default 60 s.
+    pub idle_timeout: Option<Duration>,
+    /// The bytes of a request's body. Default none. Not enforced in this version.
+    pub body_bytes: Option<u64>,
+    /// The least speed of a body. Default 1 KiB a second after 30 s. Not enforced in this version.
+    pub body_rate: Option<BodyRate>,
+    /// The bytes of an XML body that is read to decide a request. Default 8 MiB; `u64::MAX` for none.
+    pub xml_bytes: u64,
+    /// The bytes of a POST form before its file. Default 20 KiB; `u64::MAX` for none.
+    pub form_bytes: u64,
+    /// How much is read of a body after it was refused.
+    pub linger: Linger,
+}
+
+/// The least speed of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyRate {
+    /// Bytes a second.
+    pub bytes: u64,
+    /// How long a body may be slower at its start.
+    pub after: Duration,
+}
+
+/// How a connection is drained after its request was refused (RFC 9112 section 9.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linger {
+    /// The bytes that are read and thrown away. Default 128 MiB; `u64::MAX` for no bound.
+    pub bytes: u64,
+    /// How long the connection is kept. Default 30 s.
+    pub time: Duration,
+}
+
+/// Where audit lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Whether lines go to standard output. Default: where there is no file.
+    pub stdout: bool,
+    /// The file that lines are appended to. Default: none.
+    pub file: Option<PathBuf>,
+    /// What happens to requests while lines cannot be written. Default [`WhenBlocked::Refuse`].
+    pub when_blocked: WhenBlocked,
+}
+
+/// What happens to requests while audit lines cannot be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenBlocked {
+    /// They are refused: what cannot be seen must not happen.
+    #[default]
+    Refuse,
+    /// They go on; the lines that are lost are counted.
+    Count,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: Some(10_000),
+            connections_per_source: Some(1_000),
+            requests: Some(5_000),
+            header_bytes: 64 << 10,
+            header_count: 200,
+            header_timeout: Some(Duration::from_secs(15)),
+            idle_timeout: Some(Duration::from_mins(1)),
+            body_bytes: None,
+            body_rate: Some(BodyRate {
+                bytes: 1 << 10,
+                after: Duration::from_secs(30),
+            }),
+            xml_bytes: 8 << 20,
+            form_bytes: 20 << 10,
+            linger: Linger {
+                bytes: 128 << 20,
+                time: Duration::from_secs(30),
+            },
+        }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            stdout: true,
+            file: None,
+            when_blocked: WhenBlocked::Refuse,
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! The rules and policies of a configuration, ready to decide.
+
+use std::collections::HashMap;
+
+use super::{Denial, Facts, Object, Verdict};
+use crate::{
+    audit::Reason,
+    config::{self, Config, Mode, PolicySource, glob},
+    policy::{
+        Decision, Keys, Multipart, Outcome, Policy, Principal, RequestContext, ShortForm, Signing,
+        Target,
+    },
+    s3::{self, Actions, Needed, Resource},
+};
+
+/// Why a configuration's policies cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {message}")]
+pub struct KeeperError {
+    /// The policy.
+    pub name: String,
+    /// What is wrong with it and what to do, a line for each thing.
+    pub message: String,
+}
+
+/// A compiled policy and what messages call it.
+struct Named {
+    name: String,
+    policy: Policy,
+}
+
+/// A rule, its policies compiled.
+struct Rule {
+    name: String,
+    bucket: String,
+    prefix: Vec<u8>,
+    policies: Vec<Named>,
+    mode: Mode,
+    multipart: Multipart,
+    authorize: bool,
+}
+
+/// Decides requests. Made once for each configuration, shared by all threads.
+pub struct Keeper {
+    account: String,
+    always: Vec<Named>,
+    rules: Vec<Rule>,
+    clients: HashMap<String, Principal>,
+}
+
+/// What one action on one thing comes to.
+struct Step<'k> {
+    rule: &'k Rule,
+    denial: Option<Denial<'k>>,
+}
+
+impl Keeper {
+    /// Compiles what `config` names.
+    ///
+    /// # Errors
+    /// All policies that cannot be used, at once.
+    pub fn new(config: &Config) -> Result<Self, Vec<KeeperError>> {
+        let mut errors = Vec::new();
+        let mut compile = |source: &PolicySource, scope: Option<&config::Rule>| {
+            match named(source, scope) {
+                Ok(named) => Some(named),
+                Err(error) => {
+                    errors.push(error);
+                    None
+                }
+            }
+        };
+        let always = config
+            .policies
+            .iter()
+            .filter_map(|source| compile(source, None))
+            .collect();
+        let rules = config
+            .rules
+            .iter()
+            .map(|rule| Rule {
+                name: format!("rules[{}]", rule.index),
+                bucket: rule.bucket.clone(),
+                prefix: rule.prefix.clone().into_bytes(),
+                policies: [&rule.policy, &rule.short]
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|source| compile(source, Some(rule)))
+                    .collect(),
+                mode: rule.mode,
+                multipart: match rule.multipart {
+                    config::Multipart::Inherit => Multipart::Inherit,
+                    config::Multipart::Literal => Multipart::Literal,
+                },
+                authorize: rule.authorize,
+            })
+            .collect();
+        let clients = config
+            .clients
+            .iter()
+            .filter_map(|client| {
+                let principal = Principal::parse(client.principal.arn()).ok()?;
+                Some((client.access_key.clone(), principal))
+            })
+            .collect();
+        if errors.is_empty() {
+            Ok(Self {
+                account: config.account.clone(),
+                always,
+                rules,
+                clients,
+            })
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Who claims this access key.
+    #[must_use]
+    pub fn principal(&self, access_key: &str) -> Option<&Principal> {
+        self.clients.get(access_key)
+    }
+
+    /// Decides a request by its head. What its body names is asked for by [`Keeper::object`] and [`Keeper::form`].
+    #[must_use]
+    pub fn request<'k>(&'k self, facts: &Facts<'_>) -> Verdict<'k> {
+        let actions = s3::actions(facts.routed, facts.head);
+        if actions.is_empty() {
+            // A preflight needs no action, but its bucket must be one that is served.
+            let needed = Needed {
+                action: s3::Action::ListBucket,
+                on: Resource::Bucket,
+                certain: false,
+            };
+            return match facts.routed.bucket.as_deref().map(|b| (b, self.rule(b, None))) {
+                None => Verdict::Allow(None),
+                Some((_, Some(rule))) => Verdict::Allow(Some(&rule.name)),
+                Some((bucket, None)) => Verdict::Deny(Box::new(no_rule(needed, Target::Bucket(bucket)))),
+            };
+        }
+        self.all(facts, &actions, None)
+    }
+
+    /// Decides one of the objects that a `DeleteObjects` body names.
+    #[must_use]
+    pub fn object<'k>(&'k self, facts: &Facts<'_>, object: Object<'_>) -> Verdict<'k> {
+        let bypass = facts
+            .routed
+            .amz(facts.head, "x-amz-bypass-governance-retention")
+            .is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        self.all(facts, &s3::action::deletion(object.versioned, bypass), Some(object.key))
+    }
+
+    /// Decides a POST form: `facts.form` holds its fields, `key` the key that the store will see.
+    #[must_use]
+    pub fn form<'k>(&'k self, facts: &Facts<'_>, key: &[u8]) -> Verdict<'k> {
+        let fields = facts.form.unwrap_or(facts.head.headers);
+        self.all(facts, &s3::action::post_actions(fields), Some(key))
+    }
+
+    /// Whether the objects that a body names could be decided differently from one another: the body must be read then.
+    #[must_use]
+    pub fn tells_objects_apart(&self, bucket: &str) -> bool {
+        !self.always.is_empty()
+            || self
+                .rules
+                .iter()
+                .filter(|rule| glob::matches(&rule.bucket, bucket))
+                .any(|rule| !rule.prefix.is_empty() || !rule.policies.is_empty() || rule.authorize)
+    }
+
+    fn all<'k>(&'k self, facts: &Facts<'_>, actions: &Actions, key: Option<&[u8]>) -> Verdict<'k> {
+        let mut reported = None;
+        let mut rule_name = None;
+        for needed in actions {
+            for (bucket, key) in things(facts, needed.on, key) {
+                if needed.on == Resource::Object && key.is_none() {
+                    // Its objects stand in the body. They are decided there; that a rule is for the bucket, here.
+                    match bucket.and_then(|b| self.rule(b, None)) {
+                        Some(rule) => rule_name = Some(rule.name.as_str()),
+                        None => {
+                            let target = Target::Bucket(bucket.unwrap_or_default());
+                            return Verdict::Deny(Box::new(no_rule(*needed, target)));
+                        }
+                    }
+                    continue;
+                }
+                let target = match (bucket, &key) {
+                    (None, _) => Target::Service,
+                    (Some(bucket), None) => Target::Bucket(bucket),
+                    (Some(bucket), Some(key)) => Target::Object(bucket, key),
+                };
+                let Some(bucket) = bucket else {
+                    if let Some(denial) = self.service(facts, *needed) {
+                        return Verdict::Deny(Box::new(denial));
+                    }
+                    continue;
+                };
+                let Some(rule) = self.rule(bucket, key.as_deref()) else {
+                    return Verdict::Deny(Box::new(no_rule(*needed, target)));
+                };
+                if needed.on == Resource::Object || rule_name.is_none() {
+                    rule_name = Some(rule.name.as_str());
+                }
+                let step = self.step(facts, rule, *needed, target);
+                match (step.denial, step.rule.mode) {
+                    (None, _) => {}
+                    (Some(denial), Mode::Enforce) => return Verdict::Deny(Box::new(denial)),
+                    (Some(denial), Mode::Report) => {
+                        reported.get_or_insert(Box::new(denial));
+                    }
+                }
+            }
+        }
+        reported.map_or(Verdict::Allow(rule_name), Verdict::Report)
+    }
+
+    /// The first rule that is for a bucket and key. What is about the bucket itself goes to its first rule without a prefix.
+    fn rule(&self, bucket: &str, key: Option<&[u8]>) -> Option<&Rule> {
+        let mut ours = self
+            .rules
+            .iter()
+            .filter(|rule| glob::matches(&rule.bucket, bucket));
+        match key {
+            Some(key) => ours.find(|rule| key.starts_with(&rule.prefix)),
+            None => {
+                let mut first = None;
+                for rule in ours {
+                    if rule.prefix.is_empty() {
+                        return Some(rule);
+                    }
+                    first.get_or_insert(rule);
+                }
+                first
+            }
+        }
+    }
+
+    fn step<'k>(
+        &'k self,
+        facts: &Facts<'_>,
+        rule: &'k Rule,
+        needed: Needed,
+        target: Target<'_>,
+    ) -> Step<'k> {
+        let context = self.context(facts, rule.multipart);
+        let mut allowed = !rule.authorize || !needed.certain;
+        for named in self.always.iter().chain(&rule.policies) {
+            let decision = if allowed {
+                named.policy.denies(needed.action, target, &context)
+            } else {
+                named.policy.decide(needed.action, target, &context)
+            };
+            match decision.outcome {
+                Outcome::Denied => {
+                    let denial = denied(named, decision, needed, target, &context, Some(&rule.name));
+                    return Step {
+                        rule,
+                        denial: Some(denial),
+                    };
+                }
+                Outcome::Allowed => allowed = true,
+                Outcome::NoMatch => {}
+            }
+        }
+        let denial = (!allowed).then(|| Denial {
+            reason: Reason::NotAllowed,
+            rule: Some(&rule.name),
+            ..no_rule(needed, target)
+        });
+        Step { rule, denial }
+    }
+
+    /// Service-level operations have no bucket, so only the policies that always count speak on them.
+    fn service<'k>(&'k self, facts: &Facts<'_>, needed: Needed) -> Option<Denial<'k>> {
+        let context = self.context(facts, Multipart::Inherit);
+        self.always.iter().find_map(|named| {
+            let decision = named.policy.denies(needed.action, Target::Service, &context);
+            (decision.outcome == Outcome::Denied)
+                .then(|| denied(named, decision, needed, Target::Service, &context, None))
+        })
+    }
+
+    fn context<'a>(&'a self, facts: &Facts<'a>, multipart: Multipart) -> RequestContext<'a> {
+        RequestContext {
+            head: facts.head,
+            routed: facts.routed,
+            signing: Signing {
+                auth_type: facts.claim.auth.condition_value(),
+                version: facts.claim.version.map(|v| v.condition_value()),
+                age_ms: facts.claim.age_ms(facts.now_ms),
+            },
+            ip: Some(facts.ip),
+            tls: facts.tls,
+            principal: facts.principal,
+            now_ms: facts.now_ms,
+            account: &self.account,
+            multipart,
+            form: facts.form,
+        }
+    }
+}
+
+/// The things that one needed action is about, as (bucket, key): several where stores read a key differently.
+fn things<'a>(
+    facts: &Facts<'a>,
+    on: Resource,
+    key: Option<&'a [u8]>,
+) -> Vec<(Option<&'a str>, Option<std::borrow::Cow<'a, [u8]>>)> {
+    let bucket = facts.routed.bucket.as_deref();
+    match on {
+        Resource::Service => vec![(None, None)],
+        Resource::Bucket => vec![(bucket, None)],
+        Resource::CopySource => match &facts.routed.copy_source {
+            Some(source) => source
+                .keys()
+                .map(|key| (Some(source.bucket.as_ref()), Some(key.into())))
+                .collect(),
+            None => Vec::new(),
+        },
+        Resource::Object => match key.or(facts.routed.key.as_deref()) {
+            // Its objects stand in the body: the bucket alone is decided now.
+            None => vec![(bucket, None)],
+            Some(key) => {
+                let mut all = vec![(bucket, Some(key.into()))];
+                if let Some(cleaned) = s3::address::cleaned(key) {
+                    all.push((bucket, Some(cleaned.into())));
+                }
+                all
+            }
+        },
+    }
+}
+
+fn no_rule<'k>(needed: Needed, target: Target<'_>) -> Denial<'k> {
+    Denial {
+        reason: Reason::NoRule,
+        action: needed.action,
+        resource: target.arn(),
+        rule: None,
+        policy: None,
+        sid: None,
+        condition: None,
+        advice: None,
+    }
+}
+
+fn denied<'k>(
+    named: &'k Named,
+    decision: Decision,
+    needed: Needed,
+    target: Target<'_>,
+    context: &RequestContext<'_>,
+    rule: Option<&'k str>,
+) -> Denial<'k> {
+    let why = named.policy.explain(&decision, needed.action, context);
+    Denial {
+        reason: Reason::Policy,
+        action: needed.action,
+        resource: target.arn(),
+        rule,
+        policy: Some(&named.name),
+        sid: why
+            .sid
+            .or_else(|| why.statement.map(|index| format!("statement {}", index + 1))),
+        condition: (!why.conditions.is_empty()).then(|| why.conditions.join(" and ")),
+        advice: why.advice.map(|advice| advice.to_string()),
+    }
+}
+
+/// Compiles one source: a bucket policy, or the short form scoped to its rule.
+fn named(source: &PolicySource, scope: Option<&config::Rule>) -> Result<Named, KeeperError> {
+    let failed = |message: String| KeeperError {
+        name: source.name.clone(),
+        message,
+    };
+    // JSON is read by the policy room's own strict reader: YAML's would take duplicate keys for an error of YAML.
+    let short = serde_yaml::from_str(&source.text)
+        .ok()
+        .filter(ShortForm::is_meant);
+    let policy = match short {
+        None => Policy::load(&source.text).map_err(|issues| failed(issues.to_string()))?,
+        Some(yaml) => {
+            let mut form = ShortForm::from_yaml(&yaml).map_err(|e| failed(e.to_string()))?;
+            if let Some(rule) = scope {
+                form.bucket.clone_from(&rule.bucket);
+                form.prefix.clone_from(&rule.prefix);
+            }
+            let document = form.expand().map_err(|e| failed(e.to_string()))?;
+            Policy::compile(document, Keys::Known).map_err(|issues| failed(issues.to_string()))?
+        }
+    };
+    Ok(Named {
+        name: source.name.clone(),
+        policy,
+    })
+}

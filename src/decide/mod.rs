@@ -1,0 +1,14 @@
+//! One request, one verdict: which rule is for it, what the policies say, whether its encryption headers are in order.
+//!
+//! Pure: it knows neither sockets nor clocks. The gate asks it with a request's head, and again with what a body names.
+
+mod forwarded;
+mod keeper;
+mod verdict;
+
+pub use forwarded::source_ip;
+pub use keeper::{Keeper, KeeperError};
+pub use verdict::{Denial, Facts, Object, Verdict};
+
+#[cfg(test)]
+mod tests;

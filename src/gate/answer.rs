@@ -1,0 +1,117 @@
+//! What Sealgate answers by itself.
+
+use bytes::Bytes;
+use http::{Method, header};
+use pingora::{Result, http::ResponseHeader, proxy::Session};
+
+use super::ids::{Ids, RequestId};
+use crate::{
+    audit::{Decision, Reason},
+    s3::S3Error,
+};
+
+/// An answer that does not come from the store.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The S3 error code, where it is an error.
+    pub code: Option<&'static str>,
+    /// What is said of it in the audit line.
+    pub decision: Decision,
+    /// Why.
+    pub reason: Reason,
+    body: Body,
+    /// For people, in the audit line.
+    pub error: Option<String>,
+}
+
+#[derive(Debug)]
+enum Body {
+    Error(S3Error),
+    Document(String),
+}
+
+impl Answer {
+    /// An error of S3's.
+    #[must_use]
+    pub fn error(error: S3Error, decision: Decision, reason: Reason) -> Self {
+        Self {
+            status: error.status().as_u16(),
+            code: Some(error.code.as_str()),
+            decision,
+            reason,
+            error: Some(error.message.clone().into_owned()),
+            body: Body::Error(error),
+        }
+    }
+
+    /// A document with status 200, as `DeleteObjects` answers even where it refuses.
+    #[must_use]
+    pub fn document(xml: String, decision: Decision, reason: Reason) -> Self {
+        Self {
+            status: 200,
+            code: None,
+            decision,
+            reason,
+            error: None,
+            body: Body::Document(xml),
+        }
+    }
+
+    fn text(&self, ids: &Ids, id: &RequestId) -> (String, String) {
+        let host_id = ids.host_id(id);
+        let body = match &self.body {
+            Body::Error(error) => error.to_xml(id.as_str(), &host_id),
+            Body::Document(xml) => xml.clone(),
+        };
+        (host_id, body)
+    }
+
+    /// Writes the answer; the connection's fate is decided by the session's keep-alive before.
+    ///
+    /// # Errors
+    /// The client cannot be written to.
+    pub async fn write(&self, session: &mut Session, ids: &Ids, id: &RequestId) -> Result<()> {
+        let (host_id, body) = self.text(ids, id);
+        let mut head = ResponseHeader::build_no_case(self.status, Some(8))?;
+        head.insert_header("x-amz-request-id", id.as_str())?;
+        head.insert_header("x-amz-id-2", host_id)?;
+        head.insert_header(header::CONTENT_TYPE, "application/xml")?;
+        if session.req_header().method == Method::HEAD {
+            session
+                .downstream_session
+                .write_response_header(Box::new(head))
+                .await?;
+            session.downstream_session.finish_body().await
+        } else {
+            head.insert_header(header::CONTENT_LENGTH, body.len())?;
+            session
+                .downstream_session
+                .write_response_header(Box::new(head))
+                .await?;
+            session
+                .downstream_session
+                .write_response_body(Bytes::from(body), true)
+                .await
+        }
+    }
+
+    /// The whole answer as bytes, for a request that was never parsed. It ends the connection.
+    #[must_use]
+    pub fn to_bytes(&self, ids: &Ids, id: &RequestId) -> Vec<u8> {
+        let (host_id, body) = self.text(ids, id);
+        let reason = http::StatusCode::from_u16(self.status)
+            .ok()
+            .and_then(|s| s.canonical_reason())
+            .unwrap_or("Error");
+        let status = self.status;
+        let id = id.as_str();
+        format!(
+            "HTTP/1.1 {status} {reason}\r\nx-amz-request-id: {id}\r\nx-amz-id-2: {host_id}\r\nContent-Type: application/xml\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    }
+}

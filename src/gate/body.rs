@@ -1,0 +1,229 @@
+//! Bodies that must be read before the request can be decided: `DeleteObjects`, and POST forms up to their file.
+//!
+//! What was read is held back from the store until the decision, and then goes on byte for byte.
+
+use std::mem;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::{
+    answer::Answer,
+    judge::{encryption, head_of, message, now_ms, requested, settle},
+    request::Ctx,
+    shared::Shared,
+};
+use crate::{
+    audit::{Decision, Reason},
+    decide::{Facts, Object, Verdict},
+    s3::{
+        self, Operation, S3Error,
+        form::{Boundary, Form, FormError, FormReader, Progress, Tail},
+        xml::{DeleteRequest, XmlError, render_all},
+    },
+    sigv4,
+    sse::SseRequest,
+};
+use pingora::proxy::Session;
+
+/// Reads a body as far as a decision needs it.
+pub struct Inspector(State);
+
+enum State {
+    Delete { body: Vec<u8>, limit: usize },
+    Form { reader: FormReader, boundary: Boundary },
+    /// The form is decided; its file passes, watched for fields behind it.
+    File(Tail),
+    Done,
+}
+
+impl Inspector {
+    /// For a `DeleteObjects` body of at most `limit` bytes.
+    pub fn delete(limit: usize) -> Self {
+        Self(State::Delete {
+            body: Vec::new(),
+            limit,
+        })
+    }
+
+    /// For a POST form of at most `limit` bytes before its file.
+    ///
+    /// # Errors
+    /// The `Content-Type` names no usable boundary.
+    pub fn form(headers: &HeaderMap, limit: usize) -> Result<Self, FormError> {
+        let content_type = headers
+            .get(http::header::CONTENT_TYPE)
+            .map_or(&b""[..], http::HeaderValue::as_bytes);
+        let boundary = Boundary::from_content_type(content_type)?;
+        Ok(Self(State::Form {
+            reader: FormReader::new(boundary.clone(), limit),
+            boundary,
+        }))
+    }
+
+    /// Takes a piece of the body and puts in its place what may go to the store now.
+    ///
+    /// `Some(empty)` means: nothing yet. `None` at the end means that the body ends here.
+    ///
+    /// # Errors
+    /// The answer, where the request is refused; nothing more may go to the store then.
+    pub fn take(
+        &mut self,
+        shared: &Shared,
+        session: &Session,
+        ctx: &mut Ctx,
+        piece: &mut Option<Bytes>,
+        end: bool,
+    ) -> Result<(), Answer> {
+        let bytes = piece.take().unwrap_or_default();
+        match mem::replace(&mut self.0, State::Done) {
+            State::Delete { mut body, limit } => {
+                body.extend_from_slice(&bytes);
+                if body.len() > limit {
+                    return Err(refused(XmlError::TooLong { limit }.into(), Reason::Limit));
+                }
+                if end {
+                    delete(shared, session, ctx, &body, limit)?;
+                    *piece = Some(body.into());
+                } else {
+                    self.0 = State::Delete { body, limit };
+                    *piece = Some(Bytes::new());
+                }
+            }
+            State::Form {
+                mut reader,
+                boundary,
+            } => match reader.feed(&bytes).map_err(form_error)? {
+                Progress::File(form) => {
+                    decide_form(shared, session, ctx, &form)?;
+                    let offset = form.file_offset();
+                    let raw = reader.into_raw();
+                    let mut tail = Tail::new(&boundary);
+                    tail.feed(raw.get(offset..).unwrap_or_default())
+                        .map_err(form_error)?;
+                    *piece = Some(raw.into());
+                    self.0 = State::File(tail);
+                }
+                Progress::More if end => return Err(form_error(reader.ended())),
+                Progress::More => {
+                    self.0 = State::Form { reader, boundary };
+                    *piece = Some(Bytes::new());
+                }
+            },
+            State::File(mut tail) => {
+                tail.feed(&bytes).map_err(form_error)?;
+                self.0 = State::File(tail);
+                *piece = (!bytes.is_empty() || !end).then_some(bytes);
+            }
+            State::Done => *piece = (!bytes.is_empty() || !end).then_some(bytes),
+        }
+        Ok(())
+    }
+}
+
+/// Decides each object that the body names. All of them must pass: what the client signed cannot be sent on in part.
+fn delete(
+    shared: &Shared,
+    session: &Session,
+    ctx: &mut Ctx,
+    body: &[u8],
+    limit: usize,
+) -> Result<(), Answer> {
+    let request =
+        DeleteRequest::parse(body, limit).map_err(|e| refused(e.into(), Reason::Request))?;
+    let head = head_of(session);
+    let routed = s3::route(&head, &shared.base_domains)
+        .map_err(|e| refused(e.into(), Reason::Request))?;
+    let claim = sigv4::claim(&routed, &head).map_err(|e| refused(e, Reason::Request))?;
+    let principal = claim
+        .access_key
+        .as_deref()
+        .and_then(|key| shared.keeper.principal(key));
+    let facts = Facts {
+        head: &head,
+        routed: &routed,
+        claim: &claim,
+        principal,
+        ip: ctx.source_ip,
+        tls: ctx.client.as_ref().and_then(|c| c.tls),
+        now_ms: now_ms(),
+        form: None,
+    };
+    let mut messages = std::collections::HashMap::new();
+    let mut reason = None;
+    for object in &request.objects {
+        let verdict = shared.keeper.object(
+            &facts,
+            Object {
+                key: object.key.as_bytes(),
+                versioned: object.version_id.is_some(),
+            },
+        );
+        match verdict {
+            Verdict::Allow(_) => {}
+            Verdict::Report(denial) => {
+                ctx.note(&denial);
+                ctx.decision = Decision::Report;
+            }
+            Verdict::Deny(denial) => {
+                if reason.is_none() {
+                    ctx.note(&denial);
+                    reason = Some(denial.reason);
+                }
+                messages.insert(object.clone(), message(shared, &denial, principal));
+            }
+        }
+    }
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    ctx.objects = Some((count(request.objects.len()), count(messages.len())));
+    match reason {
+        None => Ok(()),
+        Some(reason) => {
+            let xml = render_all(&request, |object| messages.get(object).map(String::as_str));
+            Err(Answer::document(xml, Decision::Deny, reason))
+        }
+    }
+}
+
+/// Decides a form by its fields, which stand for headers.
+fn decide_form(
+    shared: &Shared,
+    session: &Session,
+    ctx: &mut Ctx,
+    form: &Form,
+) -> Result<(), Answer> {
+    let head = head_of(session);
+    let routed = s3::route(&head, &shared.base_domains)
+        .map_err(|e| refused(e.into(), Reason::Request))?;
+    let claim = sigv4::claim_of_form(form.headers()).map_err(|e| refused(e, Reason::Request))?;
+    let principal = claim
+        .access_key
+        .as_deref()
+        .and_then(|key| shared.keeper.principal(key));
+    ctx.key = Some(form.key().as_bytes().to_vec());
+    ctx.principal = principal.map(|p| p.arn().to_owned());
+    let request =
+        SseRequest::of_form(form.headers()).map_err(|e| refused(e, Reason::Sse))?;
+    ctx.sse_requested = requested(&request);
+    let facts = Facts {
+        head: &head,
+        routed: &routed,
+        claim: &claim,
+        principal,
+        ip: ctx.source_ip,
+        tls: ctx.client.as_ref().and_then(|c| c.tls),
+        now_ms: now_ms(),
+        form: Some(form.headers()),
+    };
+    let verdict = shared.keeper.form(&facts, form.key().as_bytes());
+    settle(shared, ctx, verdict, principal)?;
+    encryption(shared, ctx, Operation::PostObject, &request)
+}
+
+fn form_error(error: FormError) -> Answer {
+    refused(error.into(), Reason::Request)
+}
+
+fn refused(error: S3Error, reason: Reason) -> Answer {
+    Answer::error(error, Decision::Error, reason)
+}

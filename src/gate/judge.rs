@@ -1,0 +1,271 @@
+//! From a request's head to a verdict, and from a verdict to what happens.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pingora::proxy::Session;
+
+use super::{
+    answer::Answer,
+    body::Inspector,
+    conn::Conn,
+    request::Ctx,
+    shared::Shared,
+};
+use crate::{
+    audit::{Decision, Reason},
+    config::Denial as Told,
+    decide::{Denial, Facts, Verdict, source_ip},
+    http1::head::{Expectation, Framing},
+    policy::Principal,
+    s3::{self, ErrorCode, Operation, RequestHead, Routed, S3Error},
+    sigv4,
+    sse::{self, Channel, Encryption, SseRequest},
+};
+
+/// The head of pingora's request as the pure rooms see it.
+pub fn head_of(session: &Session) -> RequestHead<'_> {
+    let request = session.req_header();
+    RequestHead {
+        method: &request.method,
+        target: request.raw_path(),
+        host: request
+            .headers
+            .get(http::header::HOST)
+            .and_then(|v| v.to_str().ok()),
+        headers: &request.headers,
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Decides a request by its head. `Some`: it is answered with this and goes no further.
+pub fn judge(shared: &Shared, session: &Session, ctx: &mut Ctx) -> Option<Answer> {
+    let Some(conn) = session
+        .downstream_session
+        .stream()
+        .and_then(|s| (**s).as_any().downcast_ref::<Conn>())
+    else {
+        return Some(internal("The connection did not come through the door."));
+    };
+    ctx.conn = Some(conn.shared());
+    ctx.client = Some(conn.client().clone());
+    ctx.expects = conn.expectation() == Expectation::Continue;
+    if let Framing::Length(n) = conn.framing() {
+        ctx.announced = n;
+    }
+    let head = head_of(session);
+    ctx.source_ip = source_ip(conn.client().ip, head.headers, &shared.trusted_proxies);
+    let answer = examine(shared, &head, conn, ctx).err();
+    if answer.is_some() {
+        ctx.bytes_refused = ctx.announced;
+    }
+    answer
+}
+
+fn examine(
+    shared: &Shared,
+    head: &RequestHead<'_>,
+    conn: &Conn,
+    ctx: &mut Ctx,
+) -> Result<(), Answer> {
+    let routed = match s3::route(head, &shared.base_domains) {
+        Ok(routed) => routed,
+        Err(error) => return Err(unroutable(error.into())),
+    };
+    ctx.operation = Some(routed.operation);
+    ctx.bucket = routed.bucket.as_deref().map(str::to_owned);
+    ctx.key = routed.key.as_deref().map(<[u8]>::to_vec);
+    if conn.expectation() == Expectation::Unknown {
+        let error = S3Error::new(
+            ErrorCode::ExpectationFailed,
+            "The only expectation that can be met is `100-continue`; send the request without the Expect header.",
+        );
+        return Err(Answer::error(error, Decision::Error, Reason::Expect));
+    }
+    let claim = sigv4::claim(&routed, head)
+        .map_err(|e| Answer::error(e, Decision::Error, Reason::Request))?;
+    let principal = claim
+        .access_key
+        .as_deref()
+        .and_then(|key| shared.keeper.principal(key));
+    ctx.principal = principal.map(|p| p.arn().to_owned());
+    let facts = Facts {
+        head,
+        routed: &routed,
+        claim: &claim,
+        principal,
+        ip: ctx.source_ip,
+        tls: conn.client().tls,
+        now_ms: now_ms(),
+        form: None,
+    };
+    let request = SseRequest::of(&routed, head);
+    ctx.sse_requested = requested(&request);
+    settle(shared, ctx, shared.keeper.request(&facts), principal)?;
+    if routed.operation != Operation::PostObject {
+        encryption(shared, ctx, routed.operation, &request)?;
+    }
+    if shared.is_blocked() {
+        let error = S3Error::new(
+            ErrorCode::ServiceUnavailable,
+            "Audit lines cannot be written, so no request is served. Please try again; the operator finds the cause in the log.",
+        );
+        return Err(Answer::error(error, Decision::Error, Reason::Audit));
+    }
+    ctx.inspector = inspector(shared, &routed, head, ctx)?;
+    if !head.target.starts_with(b"/") {
+        ctx.origin_form = Some(origin_form(&routed));
+    }
+    Ok(())
+}
+
+/// Notes a verdict; an answer where it denies.
+pub fn settle(
+    shared: &Shared,
+    ctx: &mut Ctx,
+    verdict: Verdict<'_>,
+    principal: Option<&Principal>,
+) -> Result<(), Answer> {
+    match verdict {
+        Verdict::Allow(rule) => {
+            if ctx.decision == Decision::Allow {
+                ctx.rule = rule.map(str::to_owned);
+            }
+            Ok(())
+        }
+        Verdict::Report(denial) => {
+            ctx.note(&denial);
+            ctx.decision = Decision::Report;
+            Ok(())
+        }
+        Verdict::Deny(denial) => {
+            ctx.note(&denial);
+            let message = message(shared, &denial, principal);
+            Err(Answer::error(
+                S3Error::new(ErrorCode::AccessDenied, message),
+                Decision::Deny,
+                denial.reason,
+            ))
+        }
+    }
+}
+
+/// What a denied client is told.
+pub fn message(shared: &Shared, denial: &Denial<'_>, principal: Option<&Principal>) -> String {
+    match shared.denial {
+        Told::Detailed => denial.message(principal),
+        Told::Plain => "Access Denied".to_owned(),
+    }
+}
+
+/// Checks the encryption headers, or the fields of a form, as S3 does.
+pub fn encryption(
+    shared: &Shared,
+    ctx: &Ctx,
+    operation: Operation,
+    request: &SseRequest<'_>,
+) -> Result<(), Answer> {
+    let channel = Channel {
+        tls: ctx.client.as_ref().is_some_and(|c| c.tls.is_some()),
+        allow_plain_http: shared.sse_c_over_http,
+        kms_needs_v4: false,
+        signed_v4: true,
+    };
+    let validated = sse::validate(operation, request, channel).map_err(|error| {
+        let reason = if error.code == ErrorCode::InvalidRequest {
+            Reason::PlainHttp
+        } else {
+            Reason::Sse
+        };
+        Answer::error(error, Decision::Deny, reason)
+    })?;
+    let has_key =
+        matches!(validated.encryption, Encryption::Customer(_)) || validated.source.is_some();
+    if has_key && !shared.store_takes_keys {
+        let error = S3Error::new(
+            ErrorCode::InvalidRequest,
+            "SSE-C keys are not sent to a store over plain HTTP. The operator must configure an https endpoint.",
+        );
+        return Err(Answer::error(error, Decision::Deny, Reason::PlainHttp));
+    }
+    Ok(())
+}
+
+/// The name that the audit line gives to what a request asks for.
+pub fn requested(request: &SseRequest<'_>) -> Option<&'static str> {
+    if request.customer.any() {
+        return Some("sse-c");
+    }
+    request.sse.as_deref().map(known_sse)
+}
+
+/// A value of `x-amz-server-side-encryption`, or `invalid`: never a client's own text.
+pub fn known_sse(value: &str) -> &'static str {
+    ["AES256", "aws:kms", "aws:kms:dsse", "aws:fsx"]
+        .into_iter()
+        .find(|known| *known == value)
+        .unwrap_or("invalid")
+}
+
+fn inspector(
+    shared: &Shared,
+    routed: &Routed<'_>,
+    head: &RequestHead<'_>,
+    ctx: &Ctx,
+) -> Result<Option<Inspector>, Answer> {
+    let bucket = routed.bucket.as_deref().unwrap_or_default();
+    match routed.operation {
+        Operation::DeleteObjects if shared.keeper.tells_objects_apart(bucket) => {
+            if ctx.announced > shared.xml_bytes as u64 {
+                let error = S3Error::new(
+                    ErrorCode::EntityTooLarge,
+                    "The XML body is larger than this gateway reads; name fewer objects in one request.",
+                )
+                .with("ProposedSize", ctx.announced.to_string())
+                .with("MaxSizeAllowed", shared.xml_bytes.to_string());
+                return Err(Answer::error(error, Decision::Deny, Reason::Limit));
+            }
+            Ok(Some(Inspector::delete(shared.xml_bytes)))
+        }
+        Operation::PostObject => Inspector::form(head.headers, shared.form_bytes)
+            .map(Some)
+            .map_err(|e| Answer::error(e.into(), Decision::Error, Reason::Request)),
+        _ => Ok(None),
+    }
+}
+
+/// A target in absolute form goes on in origin form, as RFC 9112 section 3.2.2 has a proxy do.
+fn origin_form(routed: &Routed<'_>) -> Vec<u8> {
+    let mut target = if routed.path.is_empty() {
+        b"/".to_vec()
+    } else {
+        routed.path.to_vec()
+    };
+    if !routed.query.raw().is_empty() {
+        target.push(b'?');
+        target.extend_from_slice(routed.query.raw());
+    }
+    target
+}
+
+fn unroutable(error: S3Error) -> Answer {
+    let reason = match error.code {
+        ErrorCode::MethodNotAllowed => Reason::Method,
+        ErrorCode::NotImplemented => Reason::Operation,
+        _ => Reason::Request,
+    };
+    Answer::error(error, Decision::Error, reason)
+}
+
+fn internal(message: &'static str) -> Answer {
+    Answer::error(
+        S3Error::new(ErrorCode::InternalError, message),
+        Decision::Error,
+        Reason::Internal,
+    )
+}

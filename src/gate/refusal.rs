@@ -1,0 +1,60 @@
+//! Requests that are refused before they are parsed.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::io::AsyncWriteExt;
+
+use super::{
+    answer::Answer,
+    conn::{Client, Rest},
+    shared::Shared,
+};
+use crate::{
+    audit::{Decision, Event, Reason},
+    http1::head::HeadError,
+    s3::{ErrorCode, S3Error},
+};
+
+/// Answers a head that is refused, or (`None`) that did not arrive in time, and records it.
+pub async fn refuse_head(
+    shared: &Shared,
+    client: &Arc<Client>,
+    rest: &mut Rest,
+    error: Option<HeadError>,
+) {
+    let (code, reason, message) = match error {
+        None => (
+            ErrorCode::RequestTimeout,
+            Reason::Client,
+            "Your socket connection to the server was not read from or written to within the timeout period.".to_owned(),
+        ),
+        Some(error @ (HeadError::TooLarge(_) | HeadError::TooManyFields(_))) => (
+            ErrorCode::RequestHeaderSectionTooLarge,
+            Reason::Limit,
+            error.to_string(),
+        ),
+        Some(error) => (ErrorCode::BadRequest, Reason::Request, error.to_string()),
+    };
+    let answer = Answer::error(S3Error::new(code, message), Decision::Error, reason);
+    let id = shared.ids.next();
+    let event = Event {
+        status: Some(answer.status),
+        code: answer.code,
+        reason: Some(reason),
+        source_ip: Some(client.ip),
+        tls: client.tls,
+        error: answer.error.as_deref(),
+        duration: Duration::ZERO,
+        // What stands for the method has not been understood.
+        ..Event::new(SystemTime::now(), id.as_str(), "", Decision::Error)
+    };
+    // The request did nothing; a line that cannot be written is counted by the sink and must not hold up the refusal.
+    let _ = shared.record(&event, false);
+    let bytes = answer.to_bytes(&shared.ids, &id);
+    if rest.stream.write_all(&bytes).await.is_ok() {
+        let _ = rest.stream.flush().await;
+    }
+}

@@ -1,0 +1,221 @@
+//! What is known of a request under way, kept from its head to its audit line.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use http::Method;
+use pingora::proxy::Session;
+
+use super::{
+    answer::Answer,
+    body::Inspector,
+    conn::{self, Client},
+    ids::RequestId,
+    shared::{Active, Shared},
+};
+use crate::{
+    audit::{Continue, Decision, Event, Reason},
+    decide::Denial,
+    s3::Operation,
+};
+
+/// The state of one request.
+pub struct Ctx {
+    /// When its head was there.
+    pub started: Instant,
+    /// Its id; the store's takes its place where the store gives one.
+    pub id: RequestId,
+    /// What pingora's session and the door share.
+    pub conn: Option<Arc<conn::Shared>>,
+    /// Facts of the connection.
+    pub client: Option<Arc<Client>>,
+    /// The operation, once recognised.
+    pub operation: Option<Operation>,
+    /// The bucket.
+    pub bucket: Option<String>,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// After trusted proxies.
+    pub source_ip: IpAddr,
+    /// The caller's ARN.
+    pub principal: Option<String>,
+    /// `AES256`, `aws:kms`, `aws:kms:dsse`, `sse-c`.
+    pub sse_requested: Option<&'static str>,
+    /// What the store says.
+    pub sse_confirmed: Option<&'static str>,
+    /// What was decided.
+    pub decision: Decision,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// The rule that applied.
+    pub rule: Option<String>,
+    /// The policy that denied.
+    pub policy: Option<String>,
+    /// Its statement.
+    pub sid: Option<String>,
+    /// The condition that fired.
+    pub condition: Option<String>,
+    /// The error code that Sealgate answered.
+    pub code: Option<&'static str>,
+    /// The final status.
+    pub status: Option<u16>,
+    /// For people.
+    pub error: Option<String>,
+    /// The store's id for the request.
+    pub store_request_id: Option<String>,
+    /// Whether the client expects a 100.
+    pub expects: bool,
+    /// The announced length of the body.
+    pub announced: u64,
+    /// Body bytes to the client.
+    pub bytes_out: u64,
+    /// Announced bytes that were never read.
+    pub bytes_refused: u64,
+    /// Objects that the body named, and how many of them were denied.
+    pub objects: Option<(u32, u32)>,
+    /// When the request went to the store.
+    pub store_started: Option<Instant>,
+    /// Until its answer's head came.
+    pub store_time: Option<Duration>,
+    /// Reads the body where the decision depends on it.
+    pub inspector: Option<Inspector>,
+    /// The answer that an inspector came to.
+    pub refusal: Option<Answer>,
+    /// The target in origin form, where it came in absolute form.
+    pub origin_form: Option<Vec<u8>>,
+    recorded: bool,
+    _active: Active,
+}
+
+impl Ctx {
+    /// A request that has just arrived.
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            started: Instant::now(),
+            id: shared.ids.next(),
+            conn: None,
+            client: None,
+            operation: None,
+            bucket: None,
+            key: None,
+            source_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            principal: None,
+            sse_requested: None,
+            sse_confirmed: None,
+            decision: Decision::Allow,
+            reason: None,
+            rule: None,
+            policy: None,
+            sid: None,
+            condition: None,
+            code: None,
+            status: None,
+            error: None,
+            store_request_id: None,
+            expects: false,
+            announced: 0,
+            bytes_out: 0,
+            bytes_refused: 0,
+            objects: None,
+            store_started: None,
+            store_time: None,
+            inspector: None,
+            refusal: None,
+            origin_form: None,
+            recorded: false,
+            _active: shared.enter(),
+        }
+    }
+
+    /// Notes a denial, enforced or only reported.
+    pub fn note(&mut self, denial: &Denial<'_>) {
+        self.reason = Some(denial.reason);
+        self.rule = denial.rule.map(str::to_owned);
+        self.policy = denial.policy.map(str::to_owned);
+        self.sid.clone_from(&denial.sid);
+        self.condition.clone_from(&denial.condition);
+    }
+
+    /// Notes an answer of Sealgate's own.
+    pub fn note_answer(&mut self, answer: &Answer) {
+        self.status = Some(answer.status);
+        self.code = answer.code;
+        self.decision = answer.decision;
+        self.reason = Some(answer.reason);
+        if self.condition.is_none() {
+            self.error.clone_from(&answer.error);
+        }
+    }
+
+    /// Whether the final response is complete and recorded.
+    pub fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
+    /// Writes the audit line and counts; once. Anything but a read must be in the file when this returns.
+    ///
+    /// # Errors
+    /// The line could not be written and requests are to be refused then.
+    pub fn record(
+        &mut self,
+        shared: &Shared,
+        session: &Session,
+    ) -> Result<(), crate::audit::AuditError> {
+        if std::mem::replace(&mut self.recorded, true) {
+            return Ok(());
+        }
+        let request = session.req_header();
+        let durable = !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let forwarded = self.store_started.is_some();
+        let continued = self.conn.as_ref().map(|c| c.continued());
+        let expect = self.expects.then(|| match continued {
+            Some(conn::Continue::Store) => Some(Continue::Store),
+            Some(conn::Continue::Timeout) => Some(Continue::Timeout),
+            _ if !forwarded => Some(Continue::Refused),
+            _ if self.announced > 0 => Some(Continue::EarlyFinal),
+            _ => None,
+        });
+        let event = Event {
+            store_request_id: self.store_request_id.as_deref(),
+            operation: self.operation,
+            bucket: self.bucket.as_deref(),
+            key: self.key.as_deref(),
+            status: self.status,
+            code: self.code,
+            reason: self.reason,
+            policy: self.policy.as_deref(),
+            sid: self.sid.as_deref(),
+            condition: self.condition.as_deref(),
+            rule: self.rule.as_deref(),
+            principal: self.principal.as_deref(),
+            source_ip: Some(self.source_ip),
+            tls: self.client.as_ref().and_then(|c| c.tls),
+            user_agent: request
+                .headers
+                .get(http::header::USER_AGENT)
+                .map(http::HeaderValue::as_bytes),
+            sse_requested: self.sse_requested,
+            sse_confirmed: self.sse_confirmed,
+            bytes_in: session.downstream_session.body_bytes_read() as u64,
+            bytes_out: self.bytes_out,
+            bytes_refused: self.bytes_refused,
+            duration: self.started.elapsed(),
+            store_time: self.store_time,
+            objects: self.objects,
+            expect: expect.flatten(),
+            error: self.error.as_deref(),
+            ..Event::new(
+                SystemTime::now(),
+                self.store_request_id
+                    .as_deref()
+                    .unwrap_or(self.id.as_str()),
+                request.method.as_str(),
+                self.decision,
+            )
+        };
+        shared.record(&event, durable)
+    }
+}

@@ -1,0 +1,326 @@
+//! Where a request points: target and `Host` -> bucket, key, query.
+//!
+//! The key is decoded once and not normalised: `.`, `..` and `//` are bytes of it like others. Refused is what a store could read as
+//! another bucket: escapes in the bucket's name, keys whose `..` climb out of it, keys of which nothing is left once a store
+//! has cleaned the path. The first rule is S3's own: "the cumulative count of relative path elements never exceeds the number of
+//! non-relative path elements" (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
+
+use std::borrow::Cow;
+
+use super::query::decode;
+
+/// The longest key, in bytes of UTF-8.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// Why a target, a host, a bucket or a key is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// A raw control character, space or `#`, or neither origin form nor absolute form.
+    #[error(
+        "the request target must be a path, or an http URL, without raw spaces, control characters and '#'"
+    )]
+    Target,
+    /// The absolute form names another host than the `Host` header.
+    #[error("the request target and the Host header name different hosts")]
+    HostsDiffer,
+    /// A `Host` that is none.
+    #[error("the Host header is not a host name with an optional port")]
+    Host,
+    /// AWS would read a bucket from the host, and no base domain says so.
+    #[error(
+        "the Host header names a bucket under a domain that is not among base_domains: add it there"
+    )]
+    ForeignDomain,
+    /// Not a bucket name.
+    #[error("The specified bucket is not valid.")]
+    Bucket,
+    /// A percent sign without two hexadecimal digits, or bytes that are not UTF-8.
+    #[error("the key must be UTF-8, percent-encoded")]
+    Encoding,
+    /// A NUL in the key.
+    #[error("a key cannot contain a NUL")]
+    Nul,
+    /// Empty segments or dots that lead out of the bucket.
+    #[error(
+        "the key's '..' must not outnumber the names before them, and a name must be left when they are resolved"
+    )]
+    Climbs,
+    /// The key has more bytes than S3 takes: this many.
+    #[error("Your key is too long")]
+    KeyTooLong(usize),
+}
+
+/// How the bucket was named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// In the path: `/bucket/key`.
+    Path,
+    /// In the host: `bucket.s3.example.test`.
+    VirtualHost,
+}
+
+/// A target taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address<'a> {
+    /// The bucket, where one is named.
+    pub bucket: Option<Cow<'a, str>>,
+    /// The decoded key, where one is named; never empty.
+    pub key: Option<Cow<'a, [u8]>>,
+    /// How the bucket was named.
+    pub style: Style,
+    /// The path as received.
+    pub path: &'a [u8],
+    /// The query as received, without `?`.
+    pub query: &'a [u8],
+}
+
+/// Takes a request's target and host apart.
+///
+/// # Errors
+/// See [`AddressError`].
+pub fn parse<'a>(
+    target: &'a [u8],
+    host: Option<&'a str>,
+    domains: &[String],
+) -> Result<Address<'a>, AddressError> {
+    if target
+        .iter()
+        .any(|&byte| byte <= b' ' || byte == 0x7f || byte == b'#')
+    {
+        return Err(AddressError::Target);
+    }
+    let (host, rest) = match absolute(target) {
+        None => (host, target),
+        Some((authority, rest)) => {
+            let authority = std::str::from_utf8(authority).map_err(|_| AddressError::Target)?;
+            if host.is_some_and(|host| !host.eq_ignore_ascii_case(authority)) {
+                return Err(AddressError::HostsDiffer);
+            }
+            if authority.is_empty() {
+                return Err(AddressError::Target);
+            }
+            (Some(authority), rest)
+        }
+    };
+    let (path, query) = match rest.iter().position(|&byte| byte == b'?') {
+        Some(at) => (&rest[..at], &rest[at + 1..]),
+        None => (rest, &[][..]),
+    };
+    let Some(inner) = (if path.is_empty() && rest.len() < target.len() {
+        Some(path)
+    } else {
+        path.strip_prefix(b"/")
+    }) else {
+        return Err(AddressError::Target);
+    };
+    let named = host.map_or(Ok(None), |host| bucket_of_host(host, domains))?;
+    let (bucket, raw_key, style) = match named {
+        Some(bucket) => (Some(bucket), inner, Style::VirtualHost),
+        None if inner.is_empty() => (None, inner, Style::Path),
+        None => {
+            let end = inner
+                .iter()
+                .position(|&byte| byte == b'/')
+                .unwrap_or(inner.len());
+            let bucket = &inner[..end];
+            check_bucket(bucket)?;
+            let bucket = std::str::from_utf8(bucket).map_err(|_| AddressError::Bucket)?;
+            (
+                Some(Cow::Borrowed(bucket)),
+                inner.get(end + 1..).unwrap_or_default(),
+                Style::Path,
+            )
+        }
+    };
+    let key = if raw_key.is_empty() {
+        None
+    } else {
+        let key = decode(raw_key, false).map_err(|_| AddressError::Encoding)?;
+        check_key(&key)?;
+        Some(key)
+    };
+    Ok(Address {
+        bucket,
+        key,
+        style,
+        path,
+        query,
+    })
+}
+
+/// Authority and the rest of an absolute-form target.
+fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
+    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
+        target
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })?;
+    let rest = &target[scheme.len()..];
+    let end = rest
+        .iter()
+        .position(|&byte| byte == b'/' || byte == b'?')
+        .unwrap_or(rest.len());
+    Some(rest.split_at(end))
+}
+
+/// The bucket that a host names under one of the base domains; `None` is path style. The longest domain that fits counts.
+fn bucket_of_host<'a>(
+    host: &'a str,
+    domains: &[String],
+) -> Result<Option<Cow<'a, str>>, AddressError> {
+    if let Some(address) = host.strip_prefix('[') {
+        // An IPv6 address: never a name under a domain.
+        let inside = address.split_once(']').ok_or(AddressError::Host)?;
+        let fine = inside
+            .0
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.')
+            && (inside.1.is_empty() || inside.1.strip_prefix(':').is_some_and(is_port));
+        return if fine {
+            Ok(None)
+        } else {
+            Err(AddressError::Host)
+        };
+    }
+    let name = match host.split_once(':') {
+        Some((name, port)) if is_port(port) => name,
+        Some(_) => return Err(AddressError::Host),
+        None => host,
+    };
+    if !name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        || name.ends_with('.')
+    {
+        return Err(AddressError::Host);
+    }
+    let mut best: Option<(usize, &str)> = None;
+    for domain in domains {
+        let domain = domain.trim_start_matches('.');
+        let Some(at) = name.len().checked_sub(domain.len()) else {
+            continue;
+        };
+        if domain.is_empty()
+            || !name.is_char_boundary(at)
+            || !name[at..].eq_ignore_ascii_case(domain)
+        {
+            continue;
+        }
+        let Some(label) = (if at == 0 {
+            Some("")
+        } else {
+            name[..at].strip_suffix('.')
+        }) else {
+            continue;
+        };
+        if best.is_none_or(|(length, _)| domain.len() > length) {
+            best = Some((domain.len(), label));
+        }
+    }
+    match best {
+        None if names_a_bucket_at_aws(name) => Err(AddressError::ForeignDomain),
+        None | Some((_, "")) => Ok(None),
+        // Host names have no case, buckets do: which of the two a store would take is open.
+        Some((_, label)) if label.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            Err(AddressError::Bucket)
+        }
+        Some((_, label)) => {
+            check_bucket(label.as_bytes())?;
+            Ok(Some(Cow::Borrowed(label)))
+        }
+    }
+}
+
+/// Whether AWS reads a bucket from this name: there `Host` counts even if no base domain is configured here.
+///
+/// Path style are `s3.amazonaws.com`, `s3.REGION...`, `s3-REGION...`, `s3-fips.dualstack.REGION...`: "s3" comes first and only there.
+fn names_a_bucket_at_aws(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let Some(labels) = lower
+        .strip_suffix(".amazonaws.com")
+        .or_else(|| lower.strip_suffix(".amazonaws.com.cn"))
+    else {
+        return false;
+    };
+    let mut labels = labels.split('.').map(|label| label.starts_with("s3"));
+    labels.next() != Some(true) || labels.any(|s3| s3)
+}
+
+fn is_port(text: &str) -> bool {
+    text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether these bytes are the name of a bucket as stores read it literally: 1 to 255 of `A-Z a-z 0-9 . _ -` that start with a letter or a digit.
+/// That is wider than today's rules (3 to 63, lower case), for buckets older than them. `minio` is no bucket: `MinIO` serves its administration there.
+///
+/// # Errors
+/// [`AddressError::Bucket`].
+pub fn check_bucket(name: &[u8]) -> Result<(), AddressError> {
+    let fine = (1..=255).contains(&name.len())
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
+        && name.first().is_some_and(u8::is_ascii_alphanumeric)
+        && name != b"minio";
+    if fine {
+        Ok(())
+    } else {
+        Err(AddressError::Bucket)
+    }
+}
+
+/// Whether these (decoded) bytes are a key that every store finds in the bucket it was sent to.
+///
+/// # Errors
+/// [`AddressError::KeyTooLong`], `Encoding`, `Nul` or `Climbs`.
+pub fn check_key(key: &[u8]) -> Result<(), AddressError> {
+    if key.len() > MAX_KEY_BYTES {
+        return Err(AddressError::KeyTooLong(key.len()));
+    }
+    if std::str::from_utf8(key).is_err() {
+        return Err(AddressError::Encoding);
+    }
+    if key.contains(&0) {
+        return Err(AddressError::Nul);
+    }
+    let mut depth = 0_usize;
+    for segment in key.split(|&byte| byte == b'/') {
+        match segment {
+            b"" | b"." => {}
+            b".." => depth = depth.checked_sub(1).ok_or(AddressError::Climbs)?,
+            _ => depth += 1,
+        }
+    }
+    if depth == 0 {
+        Err(AddressError::Climbs)
+    } else {
+        Ok(())
+    }
+}
+
+/// The key as a store sees it that cleans paths (`a//b`, `a/./b`, `a/x/../b`); `None` where that is the same key.
+///
+/// Stores differ here: Garage keeps such keys, `MinIO` refuses them, gateways over a file system may resolve them.
+#[must_use]
+pub fn cleaned(key: &[u8]) -> Option<Vec<u8>> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    let mut changed = false;
+    let mut segments = key.split(|&byte| byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            // A slash at the end stays: it names a folder.
+            b"" if segments.peek().is_none() => names.push(b""),
+            b"" | b"." => changed = true,
+            b".." => {
+                changed = true;
+                names.pop();
+            }
+            _ => names.push(segment),
+        }
+    }
+    changed.then(|| names.join(&b'/'))
+}
+
+#[cfg(test)]
+#[path = "address_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+//! What follows the file. S3 ignores it; stores that do not would see fields that nobody decided about.
+
+use super::boundary::find;
+use super::{Boundary, FormError, disposition};
+
+/// The longest header block of a part after the file.
+const MAX_HEAD: usize = 4096;
+
+/// Watches the bytes from the file's first one on, without keeping them.
+///
+/// Fields that decide nothing (a submit button) may follow, as S3 allows. One that could change what is stored, or a
+/// second file, is an error: the upload to the store must then be broken off before its end.
+#[derive(Debug)]
+pub struct Tail {
+    /// `\r\n--boundary`.
+    delimiter: Vec<u8>,
+    /// The last bytes seen, as far as a delimiter or a header could still begin in them.
+    held: Vec<u8>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Value,
+    Head,
+    Closed,
+}
+
+impl Tail {
+    /// A watch over a form with this boundary.
+    #[must_use]
+    pub fn new(boundary: &Boundary) -> Self {
+        // The CRLF that ends the file part's headers counts as the one before a delimiter.
+        Self { delimiter: [b"\r\n", boundary.dashed()].concat(), held: b"\r\n".to_vec(), state: State::Value }
+    }
+
+    /// Takes the next bytes, the first ones from [`super::Form::file_offset`] on.
+    ///
+    /// # Errors
+    /// [`FormError::AfterFile`] for a field that decides something, [`FormError::Malformed`] for what cannot be read.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), FormError> {
+        self.held.extend_from_slice(chunk);
+        let mut at = 0;
+        loop {
+            match self.state {
+                State::Closed => {
+                    self.held.clear();
+                    return Ok(());
+                }
+                State::Value => {
+                    let Some(mark) = find(&self.held, &self.delimiter, at) else {
+                        let keep = self.held.len().saturating_sub(self.delimiter.len()).max(at);
+                        self.held.drain(..keep);
+                        return Ok(());
+                    };
+                    let after = mark + self.delimiter.len();
+                    match self.held.get(after..) {
+                        Some([b'-', b'-', ..]) => self.state = State::Closed,
+                        Some([b'\r', b'\n', ..]) => {
+                            self.state = State::Head;
+                            at = after + 2;
+                        }
+                        None | Some([] | [b'\r' | b'-']) => {
+                            self.held.drain(..mark);
+                            return Ok(());
+                        }
+                        Some(_) => at = after,
+                    }
+                }
+                State::Head => {
+                    let Some(end) = find(&self.held, b"\r\n\r\n", at) else {
+                        self.held.drain(..at);
+                        return if self.held.len() > MAX_HEAD {
+                            Err(FormError::Malformed("The header of a part after the file is too long."))
+                        } else {
+                            Ok(())
+                        };
+                    };
+                    let head = disposition::parse(self.held.get(at..end).unwrap_or_default())?;
+                    if decides(&head.name) {
+                        return Err(FormError::AfterFile(head.name));
+                    }
+                    self.state = State::Value;
+                    at = end + 2;
+                }
+            }
+        }
+    }
+}
+
+/// Would a reader that takes fields after the file act on this one?
+fn decides(name: &str) -> bool {
+    name.starts_with("x-amz-")
+        || matches!(
+            name,
+            "file" | "key" | "acl" | "tagging" | "policy" | "signature" | "awsaccesskeyid" | "bucket" | "content-type" | "content-encoding"
+                | "content-disposition" | "cache-control" | "expires"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn run(body: &[u8], step: usize) -> Result<(), FormError> {
+        let mut tail = Tail::new(&Boundary::new("b").unwrap());
+        body.chunks(step).try_for_each(|chunk| tail.feed(chunk))
+    }
+
+    #[test]
+    fn watches_in_any_pieces() {
+        for step in [1, 2, 3, 7, 1000] {
+            assert_eq!(run(b"data\r\n--b--\r\n", step), Ok(()));
+            assert_eq!(run(b"data\r\n--b\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\nGo\r\n--b--", step), Ok(()));
+            for name in ["x-amz-acl", "Key", "file", "TAGGING"] {
+                let body = format!("data\r\n--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n--b--");
+                assert_eq!(run(body.as_bytes(), step), Err(FormError::AfterFile(name.to_lowercase())));
+                // An empty file: the delimiter comes at once.
+                let body = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n--b--");
+                assert_eq!(run(body.as_bytes(), step), Err(FormError::AfterFile(name.to_lowercase())));
+            }
+            assert_eq!(run(b"data\r\n--boundary is longer\r\n--b--", step), Ok(()));
+            assert_eq!(run(b"\r\n\r\n\r\n--", step), Ok(()));
+        }
+    }
+
+    #[test]
+    fn holds_little() {
+        let mut tail = Tail::new(&Boundary::new("b").unwrap());
+        for _ in 0..100 {
+            tail.feed(&[b'\r'; 4096]).unwrap();
+            assert!(tail.held.len() < 16);
+        }
+    }
+}

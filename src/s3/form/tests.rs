@@ -1,0 +1,158 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn part(name: &str, value: &str) -> String {
+    format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+}
+
+fn file(name: &str, data: &str) -> String {
+    format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/plain\r\n\r\n{data}\r\n--b--\r\n")
+}
+
+fn read(body: &[u8], step: usize, limit: usize) -> Result<(Form, Vec<u8>), FormError> {
+    let mut reader = FormReader::new(Boundary::new("b").unwrap(), limit);
+    for chunk in body.chunks(step) {
+        if let Progress::File(form) = reader.feed(chunk)? {
+            return Ok((*form, reader.into_raw()));
+        }
+    }
+    Err(reader.ended())
+}
+
+fn whole(body: &str) -> Result<Form, FormError> {
+    read(body.as_bytes(), body.len().max(1), DEFAULT_FORM_BYTES).map(|(form, _)| form)
+}
+
+#[test]
+fn reads_up_to_the_file_in_any_pieces() {
+    let body = [
+        part("Key", "user/${filename}"),
+        part("acl", "private"),
+        part("X-Amz-Server-Side-Encryption", "AES256"),
+        part("x-amz-signature", "abc"),
+        part("tagging", "<Tagging><TagSet><Tag><Key>a b</Key><Value>1&amp;2</Value></Tag></TagSet></Tagging>"),
+        file("photo.jpg", "DATA--b"),
+    ]
+    .concat();
+    for step in [1, 2, 3, 5, 64, 4096] {
+        let (form, raw) = read(body.as_bytes(), step, DEFAULT_FORM_BYTES).unwrap();
+        assert_eq!(form.key(), "user/photo.jpg");
+        assert!(raw[form.file_offset()..].starts_with(b"D") || raw.len() == form.file_offset());
+        assert!(body.as_bytes().starts_with(&raw));
+        assert_eq!(form.headers()["x-amz-server-side-encryption"], "AES256");
+        assert_eq!(form.headers()["x-amz-acl"], "private");
+        assert_eq!(form.headers()["x-amz-tagging"], "a%20b=1%262");
+        assert!(!form.headers().contains_key("x-amz-signature"));
+        assert_eq!(form.text("x-amz-signature"), Some("abc"));
+        assert!(form.claims_signer());
+        assert_eq!(form.fields().len(), 5);
+        assert!(!format!("{form:?}").contains("abc"));
+    }
+}
+
+#[test]
+fn refuses_as_s3_does() {
+    assert_eq!(whole(&file("f", "x")).unwrap_err(), FormError::NoKey);
+    assert_eq!(whole(&[part("key", ""), file("f", "x")].concat()).unwrap_err(), FormError::NoKey);
+    assert_eq!(whole(&[part("key", "k"), "--b--\r\n".into()].concat()).unwrap_err(), FormError::NoFile);
+    assert_eq!(whole(&[part("key", &"k".repeat(1025)), file("f", "x")].concat()).unwrap_err(), FormError::KeyTooLong);
+    assert!(matches!(whole(&part("key", "k")).unwrap_err(), FormError::Malformed(_)));
+    assert!(matches!(whole(&[part("key", "../other/k"), file("f", "x")].concat()), Err(FormError::Invalid { .. })));
+}
+
+#[test]
+fn refuses_what_can_be_read_in_two_ways() {
+    let key = part("key", "k");
+    for bad in [
+        ["\r\n", &key, &file("f", "x")].concat(),
+        ["preamble\r\n", &key, &file("f", "x")].concat(),
+        [&part("KEY", "l"), key.as_str(), &file("f", "x")].concat(),
+        [&part("acl", "private"), &part("x-amz-acl", "private"), key.as_str(), &file("f", "x")].concat(),
+        [&part("a", "x\n--b\nContent-Disposition: form-data; name=\"acl\"\n\ny"), key.as_str(), &file("f", "x")].concat(),
+        [&part("a", "x--b"), key.as_str(), &file("f", "x")].concat(),
+        [&part("a", "x\r\n--bc"), key.as_str(), &file("f", "x")].concat(),
+        [&part("a", "x\r\n--b "), key.as_str(), &file("f", "x")].concat(),
+        key.replace("\r\n", "\n") + &file("f", "x"),
+        key.replace("--b\r\n", "--b \r\n") + &file("f", "x"),
+        // An empty part whose delimiter follows its headers at once.
+        ["--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n--b\r\n", key.trim_start_matches("--b\r\n"), &file("f", "x")].concat(),
+        [&part("x-amz-server-side-encryption", "AES256\r\nX: y"), key.as_str(), &file("f", "x")].concat(),
+        [&part("x-amz-storage-class", "${filename}"), key.as_str(), &file("f", "x")].concat(),
+        [&part("tagging", "<Tagging/>"), key.as_str(), &file("f", "x")].concat(),
+        [&part("x-amz-(", "v"), key.as_str(), &file("f", "x")].concat(),
+    ] {
+        assert!(whole(&bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_key_is_the_one_the_store_sees() {
+    let form = |name: &str| whole(&[part("key", "${filename}/${filename}${x}"), file(name, "x")].concat());
+    assert_eq!(form("a").unwrap().key(), "a/a${x}");
+    for name in ["", "d/a", "C:\\a", "a%2fb", "a\x01", "${filename}", "\u{fffd}\u{7f}"] {
+        assert!(matches!(form(name), Err(FormError::Invalid { .. })), "{name}");
+    }
+    // Where it does not matter, any name may stand.
+    assert_eq!(whole(&[part("key", "k"), file("d/a", "x")].concat()).unwrap().key(), "k");
+}
+
+#[test]
+fn is_bounded() {
+    let body = [part("key", "k"), part("x-ignore-a", &"a".repeat(200)), file("f", &"x".repeat(5000))].concat();
+    let offset = read(body.as_bytes(), 7, 4096).unwrap().0.file_offset();
+    assert!(read(body.as_bytes(), 7, offset).is_ok());
+    assert!(read(body.as_bytes(), body.len(), offset).is_ok());
+    for step in [7, body.len()] {
+        assert_eq!(read(body.as_bytes(), step, offset - 1).unwrap_err(), FormError::TooLarge { limit: offset - 1 });
+    }
+}
+
+proptest! {
+    /// However the bytes are cut, the result is the same; and nothing panics.
+    #[test]
+    fn cuts_do_not_matter(
+        names in proptest::collection::vec("[a-zA-Z-]{1,6}|key|Key|acl|file|x-amz-acl", 0..6),
+        value in "[ -~\r\n]{0,12}|\r\n--b|--b--",
+        junk in "[ -~\r\n]{0,8}",
+        steps in (1_usize..9, 1_usize..99),
+    ) {
+        let mut body: String = names.iter().map(|name| part(name, &value)).collect();
+        body.push_str(&junk);
+        body.push_str(&file("f", "x"));
+        let told = |step| read(body.as_bytes(), step, 4096).map(|(form, _)| (form.key().to_owned(), form.file_offset(), form.fields().to_vec()));
+        let (one, two) = (told(steps.0), told(steps.1));
+        prop_assert_eq!(one.is_ok(), two.is_ok());
+        if let (Ok(one), Ok(two)) = (one, two) {
+            prop_assert_eq!(one, two);
+        }
+    }
+
+    /// A form made by the rules is read back field for field.
+    #[test]
+    fn well_made_forms_come_back(values in proptest::collection::vec("[ -~]{0,30}", 1..8), data in "[ -~\r\n]{0,50}") {
+        prop_assume!(values.iter().all(|value| !value.contains("--b")));
+        let mut body = part("key", "k");
+        for (at, value) in values.iter().enumerate() {
+            body.push_str(&part(&format!("x-amz-meta-{at}"), value));
+        }
+        body.push_str(&file("f", &data));
+        match whole(&body) {
+            Ok(form) => {
+                for (at, value) in values.iter().enumerate() {
+                    prop_assert_eq!(form.headers()[format!("x-amz-meta-{at}").as_str()].as_bytes(), value.as_bytes());
+                }
+            }
+            Err(error) => prop_assert!(false, "{}", error),
+        }
+    }
+
+    #[test]
+    fn nothing_panics(body in proptest::collection::vec(prop_oneof![Just(b'-'), Just(b'b'), Just(b'\r'), Just(b'\n'), Just(b':'), Just(b'"'), any::<u8>()], 0..200), step in 1_usize..50) {
+        let _ = read(&body, step, 100);
+        let mut tail = Tail::new(&Boundary::new("b").unwrap());
+        let _ = body.chunks(step).try_for_each(|chunk| tail.feed(chunk));
+    }
+}

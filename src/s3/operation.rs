@@ -1,0 +1,176 @@
+//! The operations of S3, generated from `data/s3-ops.tsv`.
+
+use super::action::Action;
+
+/// What an operation is about: where its URI ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// The service itself (`GET /`).
+    Service,
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+}
+
+/// What the table says of the actions an operation needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needs {
+    /// Always this one.
+    One(Action),
+    /// The first, or with `versionId` the second.
+    Versioned(Action, Action),
+    /// It depends on more: `action.rs` says how.
+    ByCode,
+}
+
+#[derive(Debug)]
+struct OperationRow {
+    operation: Operation,
+    name: &'static str,
+    method: &'static str,
+    uri: &'static str,
+    level: Level,
+    parameters: &'static [&'static str],
+    needs: Needs,
+    sse_headers: &'static [&'static str],
+    headers: &'static [&'static str],
+}
+
+include!(concat!(env!("OUT_DIR"), "/operations.rs"));
+
+impl Operation {
+    /// Every operation: the rows of the table, then [`Operation::PostObject`] and [`Operation::CorsPreflight`].
+    pub const ALL: &'static [Operation] = &ALL_OPERATIONS;
+
+    fn row(self) -> &'static OperationRow {
+        let row = &OPERATION_TABLE[self as usize];
+        debug_assert_eq!(row.operation, self);
+        row
+    }
+
+    /// The API name, such as `PutObject`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The operation of this API name, in exactly this spelling.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        OPERATION_TABLE
+            .iter()
+            .find(|row| row.name == name)
+            .map(|row| row.operation)
+    }
+
+    /// The HTTP method.
+    #[must_use]
+    pub fn method(self) -> &'static str {
+        self.row().method
+    }
+
+    /// The URI template of the API model, such as `/{Bucket}/{Key+}?acl`.
+    #[must_use]
+    pub fn uri(self) -> &'static str {
+        self.row().uri
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn level(self) -> Level {
+        self.row().level
+    }
+
+    /// The query parameters it reads, apart from the sub-resource that selects it.
+    #[must_use]
+    pub fn parameters(self) -> &'static [&'static str] {
+        self.row().parameters
+    }
+
+    /// The request headers that concern server-side encryption and that it accepts.
+    #[must_use]
+    pub fn sse_headers(self) -> &'static [&'static str] {
+        self.row().sse_headers
+    }
+
+    /// All request headers of the API model.
+    #[must_use]
+    pub fn headers(self) -> &'static [&'static str] {
+        self.row().headers
+    }
+
+    /// Whether it chooses an object's encryption: it may carry `x-amz-server-side-encryption` and decides what is stored.
+    #[must_use]
+    pub fn chooses_encryption(self) -> bool {
+        matches!(
+            self,
+            Self::PutObject | Self::CopyObject | Self::CreateMultipartUpload | Self::PostObject
+        )
+    }
+
+    /// Whether it is a step of an upload whose encryption `CreateMultipartUpload` fixed.
+    #[must_use]
+    pub fn continues_upload(self) -> bool {
+        matches!(
+            self,
+            Self::UploadPart | Self::UploadPartCopy | Self::CompleteMultipartUpload
+        )
+    }
+
+    /// Whether the store may write an object's bytes or its encryption because of it.
+    ///
+    /// `RenameObject` and `UpdateObjectEncryption` count: a store that does not know their sub-resource takes them for `PutObject`.
+    #[must_use]
+    pub fn writes_object(self) -> bool {
+        self.chooses_encryption()
+            || self.continues_upload()
+            || matches!(self, Self::RenameObject | Self::UpdateObjectEncryption)
+    }
+
+    /// Whether its body names the objects it is about, so that they can only be decided once it is read.
+    #[must_use]
+    pub fn names_objects_in_body(self) -> bool {
+        matches!(self, Self::DeleteObjects | Self::PostObject)
+    }
+
+    pub(crate) fn needs(self) -> Needs {
+        self.row().needs
+    }
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn the_table_is_whole() {
+        let rows = include_str!("data/s3-ops.tsv").lines().skip(1).count();
+        assert_eq!(rows, 111);
+        assert_eq!(Operation::ALL.len(), rows + 2);
+        for (index, operation) in Operation::ALL.iter().enumerate() {
+            assert_eq!(*operation as usize, index);
+            assert_eq!(operation.row().operation, *operation);
+            assert_eq!(Operation::from_name(operation.name()), Some(*operation));
+        }
+        assert_eq!(Operation::from_name("putobject"), None);
+    }
+
+    #[test]
+    fn encryption_is_chosen_where_the_table_has_the_header() {
+        for operation in Operation::ALL {
+            let has = operation
+                .sse_headers()
+                .contains(&"x-amz-server-side-encryption");
+            let expected = operation.chooses_encryption() || *operation == Operation::CreateSession;
+            assert_eq!(has, expected, "{operation}");
+        }
+    }
+}
