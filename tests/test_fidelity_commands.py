@@ -120,7 +120,7 @@ def curl(n: Notes):
         last = heads.decode("latin-1").split("\r\n\r\n")[-1].split("\r\n")
         headers = [tuple(line.split(": ", 1)) for line in last[1:] if ": " in line]
         n.steps.append((label, {
-            "exit": done.code, "status": last[0], "body": _still(body.decode("latin-1"), n.names),
+            "exit": done.code, "status": last[0].partition(" ")[2], "body": _still(body.decode("latin-1"), n.names),
             "headers": compare.headers(headers, n.names, body.startswith(b"<")),
         }))
         return done

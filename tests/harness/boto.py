@@ -30,12 +30,16 @@ class Recorder:
     """Runs calls against one endpoint and one bucket and keeps what came back, ready to compare."""
 
     def __init__(self, endpoint: str, store, bucket: str, **config):
-        self.s3 = client(endpoint, store, **config)
         self.endpoint = endpoint
         self.store = store
+        self.config = config
+        self.reconnect()
         self.bucket = bucket
         self.names = {bucket: "{bucket}", endpoint.removeprefix("http://"): "{address}"}
         self.steps: list[tuple[str, object]] = []
+
+    def reconnect(self):
+        self.s3 = client(self.endpoint, self.store, **self.config)
 
     def note(self, label: str, value):
         self.steps.append((label, value))

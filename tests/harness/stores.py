@@ -43,7 +43,7 @@ class Store:
 
     def stop(self):
         if self.process:
-            self.process.stop()
+            self.process.stop(2)
 
 
 class Embedded(Store):
