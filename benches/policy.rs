@@ -155,13 +155,13 @@ fn decide(bencher: Bencher, sse: Option<&'static str>, expect: Outcome) {
 }
 
 /// The header is missing: the eighth statement denies.
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn deny(bencher: Bencher) {
     decide(bencher, None, Outcome::Denied);
 }
 
 /// All is well: every statement is looked at, none fires.
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn no_match(bencher: Bencher) {
     decide(bencher, Some("aws:kms"), Outcome::NoMatch);
 }

@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sealgate::policy::cases::{CaseFile, DEFAULT_ACCOUNT, Request};
-use sealgate::policy::{Document, Multipart, Policy, ShortForm};
+use sealgate::policy::cases::{CaseFile, DEFAULT_ACCOUNT};
+use sealgate::policy::{Document, Multipart, Policy, Request, ShortForm};
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(input) else {

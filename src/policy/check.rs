@@ -2,7 +2,8 @@
 //! resources and conditions fit each other.
 
 use super::action_set::ActionSet;
-use super::compiled::{Compiler, Keys};
+use super::compile::Compiler;
+use super::compiled::Keys;
 use super::document::{Document, Statement};
 use super::issue::{Issue, IssueKind};
 use super::key::Key;

@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::header::{IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::date;
 use super::evaluate::{Context, Found, Value};
@@ -14,6 +15,32 @@ use super::principal::{Principal, PrincipalType};
 use crate::s3::query::{Query, decode};
 use crate::s3::{Action, Operation, RequestHead, Routed};
 use crate::sigv4::claim::{Claim, SignatureVersion};
+
+// Names made once: a lookup by text would check and fold it each time.
+static ACL: HeaderName = HeaderName::from_static("x-amz-acl");
+static BUCKET_NAMESPACE: HeaderName = HeaderName::from_static("x-amz-bucket-namespace");
+static CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+static COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
+static GRANT_FULL_CONTROL: HeaderName = HeaderName::from_static("x-amz-grant-full-control");
+static GRANT_READ: HeaderName = HeaderName::from_static("x-amz-grant-read");
+static GRANT_READ_ACP: HeaderName = HeaderName::from_static("x-amz-grant-read-acp");
+static GRANT_WRITE: HeaderName = HeaderName::from_static("x-amz-grant-write");
+static GRANT_WRITE_ACP: HeaderName = HeaderName::from_static("x-amz-grant-write-acp");
+static METADATA_DIRECTIVE: HeaderName = HeaderName::from_static("x-amz-metadata-directive");
+static OBJECT_LOCK_LEGAL_HOLD: HeaderName = HeaderName::from_static("x-amz-object-lock-legal-hold");
+static OBJECT_LOCK_MODE: HeaderName = HeaderName::from_static("x-amz-object-lock-mode");
+static OBJECT_LOCK_RETAIN_UNTIL_DATE: HeaderName =
+    HeaderName::from_static("x-amz-object-lock-retain-until-date");
+static OBJECT_OWNERSHIP: HeaderName = HeaderName::from_static("x-amz-object-ownership");
+static SSE: HeaderName = HeaderName::from_static("x-amz-server-side-encryption");
+static SSE_AWS_KMS_KEY_ID: HeaderName =
+    HeaderName::from_static("x-amz-server-side-encryption-aws-kms-key-id");
+static SSE_CUSTOMER_ALGORITHM: HeaderName =
+    HeaderName::from_static("x-amz-server-side-encryption-customer-algorithm");
+static STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
+static TAGGING: HeaderName = HeaderName::from_static("x-amz-tagging");
+static WEBSITE_REDIRECT_LOCATION: HeaderName =
+    HeaderName::from_static("x-amz-website-redirect-location");
 
 /// How the later steps of an upload are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,21 +119,21 @@ pub struct RequestContext<'a> {
 }
 
 impl<'a> RequestContext<'a> {
-    fn header(&self, name: &'static str) -> Option<Cow<'a, str>> {
+    fn header(&self, name: &'static HeaderName) -> Option<Cow<'a, str>> {
         if let Some(form) = self.form {
-            let value = form.get(name).or_else(|| {
-                if name == "x-amz-acl" {
-                    form.get("acl")
-                } else {
-                    None
-                }
-            })?;
+            let value = form
+                .get(name)
+                .or_else(|| if name == ACL { form.get("acl") } else { None })?;
             return Some(String::from_utf8_lossy(value.as_bytes()));
         }
-        self.routed.amz(self.head, name)
+        match find(self.head.headers, name) {
+            Some(value) => Some(String::from_utf8_lossy(value.as_bytes())),
+            None if self.routed.presigned => self.routed.query.get_any_case(name.as_str()),
+            None => None,
+        }
     }
 
-    fn plain_header(&self, name: &'static str) -> Found<'a> {
+    fn plain_header(&self, name: &HeaderName) -> Found<'a> {
         Found::text(
             self.head
                 .headers
@@ -115,7 +142,7 @@ impl<'a> RequestContext<'a> {
         )
     }
 
-    fn sse(&self, name: &'static str) -> Found<'a> {
+    fn sse(&self, name: &'static HeaderName) -> Found<'a> {
         match self.header(name) {
             Some(value) => Found::text(Some(value)),
             // It stands in the XML body.
@@ -134,7 +161,7 @@ impl<'a> RequestContext<'a> {
     }
 
     /// A header that some operations carry in their XML body instead, which is not read.
-    fn header_or_body(&self, name: &'static str, in_body: &[Operation]) -> Found<'a> {
+    fn header_or_body(&self, name: &'static HeaderName, in_body: &[Operation]) -> Found<'a> {
         if in_body.contains(&self.routed.operation) {
             Found::Unknown
         } else {
@@ -150,7 +177,7 @@ impl<'a> RequestContext<'a> {
         if self.form.is_some_and(|f| f.contains_key("tagging")) {
             return Err(Found::Unknown);
         }
-        let Some(raw) = self.header("x-amz-tagging") else {
+        let Some(raw) = self.header(&TAGGING) else {
             return Err(Found::Absent);
         };
         let pairs = Query::new(raw.as_bytes());
@@ -171,7 +198,7 @@ impl<'a> RequestContext<'a> {
     }
 
     fn copy_source(&self) -> Found<'a> {
-        let Some(value) = self.header("x-amz-copy-source") else {
+        let Some(value) = self.header(&COPY_SOURCE) else {
             return Found::Absent;
         };
         // Decoded, as the store will read it: else `%73ecret` would pass a policy on `secret`.
@@ -194,7 +221,7 @@ impl<'a> RequestContext<'a> {
 
     fn retention_days(&self) -> Found<'a> {
         match self.header_or_body(
-            "x-amz-object-lock-retain-until-date",
+            &OBJECT_LOCK_RETAIN_UNTIL_DATE,
             &[Operation::PutObjectRetention],
         ) {
             Found::One(v) => match date::parse(&v.text()) {
@@ -210,14 +237,20 @@ impl<'a> RequestContext<'a> {
     }
 }
 
+/// A header's first value. Among few headers, comparing names (their lengths, mostly) costs less than hashing one.
+fn find<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    if headers.keys_len() > 24 {
+        return headers.get(name);
+    }
+    headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+}
+
 impl Context for RequestContext<'_> {
     fn value(&self, _: Action, key: &Key) -> Found<'_> {
         match key {
-            Key::Sse => self.sse("x-amz-server-side-encryption"),
-            Key::SseKmsKeyId => self.sse("x-amz-server-side-encryption-aws-kms-key-id"),
-            Key::SseCustomerAlgorithm => {
-                self.sse("x-amz-server-side-encryption-customer-algorithm")
-            }
+            Key::Sse => self.sse(&SSE),
+            Key::SseKmsKeyId => self.sse(&SSE_AWS_KMS_KEY_ID),
+            Key::SseCustomerAlgorithm => self.sse(&SSE_CUSTOMER_ALGORITHM),
             Key::SecureTransport => Found::One(Value::Bool(self.tls.is_some())),
             Key::TlsVersion => Found::text(self.tls),
             Key::SourceIp => self
@@ -230,7 +263,7 @@ impl Context for RequestContext<'_> {
                 .age_ms
                 .map_or(Found::Absent, |age| Found::One(Value::Number(age))),
             // The header alone: in a presigned query it is not the body's hash.
-            Key::ContentSha256 => self.plain_header("x-amz-content-sha256"),
+            Key::ContentSha256 => self.plain_header(&CONTENT_SHA256),
             Key::ResourceAccount | Key::AwsResourceAccount => Found::text(Some(self.account)),
             Key::ObjectCreationOperation => Found::One(Value::Bool(!matches!(
                 self.routed.operation,
@@ -238,36 +271,33 @@ impl Context for RequestContext<'_> {
                     | Operation::UploadPart
                     | Operation::UploadPartCopy
             ))),
-            Key::Acl
-            | Key::GrantRead
-            | Key::GrantWrite
-            | Key::GrantReadAcp
-            | Key::GrantWriteAcp
-            | Key::GrantFullControl
-            | Key::MetadataDirective
-            | Key::StorageClass
-            | Key::WebsiteRedirectLocation
-            | Key::BucketNamespace
-            | Key::ObjectOwnership => key
-                .header()
-                .map_or(Found::Absent, |h| Found::text(self.header(h))),
-            Key::IfMatch => self.plain_header("if-match"),
-            Key::IfNoneMatch => self.plain_header("if-none-match"),
-            Key::UserAgent => self.plain_header("user-agent"),
-            Key::Referer => self.plain_header("referer"),
+            Key::Acl => Found::text(self.header(&ACL)),
+            Key::GrantRead => Found::text(self.header(&GRANT_READ)),
+            Key::GrantWrite => Found::text(self.header(&GRANT_WRITE)),
+            Key::GrantReadAcp => Found::text(self.header(&GRANT_READ_ACP)),
+            Key::GrantWriteAcp => Found::text(self.header(&GRANT_WRITE_ACP)),
+            Key::GrantFullControl => Found::text(self.header(&GRANT_FULL_CONTROL)),
+            Key::MetadataDirective => Found::text(self.header(&METADATA_DIRECTIVE)),
+            Key::StorageClass => Found::text(self.header(&STORAGE_CLASS)),
+            Key::WebsiteRedirectLocation => Found::text(self.header(&WEBSITE_REDIRECT_LOCATION)),
+            Key::BucketNamespace => Found::text(self.header(&BUCKET_NAMESPACE)),
+            Key::ObjectOwnership => Found::text(self.header(&OBJECT_OWNERSHIP)),
+            Key::IfMatch => self.plain_header(&IF_MATCH),
+            Key::IfNoneMatch => self.plain_header(&IF_NONE_MATCH),
+            Key::UserAgent => self.plain_header(&USER_AGENT),
+            Key::Referer => self.plain_header(&REFERER),
             Key::CopySource => self.copy_source(),
             Key::ObjectLockMode => {
-                self.header_or_body("x-amz-object-lock-mode", &[Operation::PutObjectRetention])
+                self.header_or_body(&OBJECT_LOCK_MODE, &[Operation::PutObjectRetention])
             }
             Key::ObjectLockRetainUntilDate => self.header_or_body(
-                "x-amz-object-lock-retain-until-date",
+                &OBJECT_LOCK_RETAIN_UNTIL_DATE,
                 &[Operation::PutObjectRetention],
             ),
             Key::ObjectLockRemainingRetentionDays => self.retention_days(),
-            Key::ObjectLockLegalHold => self.header_or_body(
-                "x-amz-object-lock-legal-hold",
-                &[Operation::PutObjectLegalHold],
-            ),
+            Key::ObjectLockLegalHold => {
+                self.header_or_body(&OBJECT_LOCK_LEGAL_HOLD, &[Operation::PutObjectLegalHold])
+            }
             Key::RequestObjectTagKeys => match self.tags() {
                 Ok(tags) => Found::Many(tags.into_iter().map(|(k, _)| Value::Text(k)).collect()),
                 Err(found) => found,

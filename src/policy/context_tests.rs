@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 
 use super::*;
 use crate::s3::route;

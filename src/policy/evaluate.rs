@@ -13,7 +13,7 @@ use super::decimal::Decimal;
 use super::document::Effect;
 use super::key::Key;
 use super::operator::{Comparison, Operator, Quantifier};
-use super::pattern::{Matched, Subject, split_arn};
+use super::pattern::{Matched, Subject, split_value};
 use super::principal::Principal;
 use crate::s3::Action;
 
@@ -445,7 +445,7 @@ impl ArnPattern {
         match self {
             Self::Any => Matched::Yes,
             Self::Parts(patterns) => {
-                let Some(parts) = split_arn(text) else {
+                let Some(parts) = split_value(text) else {
                     return Matched::No;
                 };
                 let mut result = Matched::Yes;

@@ -278,6 +278,17 @@ const UNKNOWABLE: &[(&str, &str)] = &[
     ),
 ];
 
+/// What the names of keys begin with that identity providers and STS put into a session.
+const OF_SESSIONS: &[&str] = &[
+    "accounts.google.com:",
+    "cognito-identity.amazonaws.com:",
+    "graph.facebook.com:",
+    "identitystore:",
+    "saml:",
+    "sts:",
+    "www.amazon.com:",
+];
+
 /// Why a name is not a usable key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotKnown {
@@ -313,7 +324,16 @@ impl Key {
                 lower == *n
             }
         });
-        Err(hit.map_or(NotKnown::NoSuchKey, |(_, why)| NotKnown::OnlyAws(why)))
+        if let Some((_, why)) = hit {
+            return Err(NotKnown::OnlyAws(why));
+        }
+        if OF_SESSIONS
+            .iter()
+            .any(|p| lower.len() > p.len() && lower.starts_with(p))
+        {
+            return Err(NotKnown::OnlyAws("it is kept in the session by STS"));
+        }
+        Err(NotKnown::NoSuchKey)
     }
 
     /// As [`Key::parse`], but a key that only AWS can know becomes [`Key::Recorded`].
@@ -361,10 +381,10 @@ impl Key {
         }
     }
 
-    /// True for `aws:` keys, which every action carries.
+    /// True for `aws:` keys and those of sessions, which every action carries.
     #[must_use]
     pub fn is_global(&self) -> bool {
-        self.table_name().starts_with("aws:")
+        !self.table_name().starts_with("s3:")
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod action_set;
 pub mod cases;
 pub mod check;
+mod compile;
 pub mod compiled;
 pub mod context;
 pub mod date;
@@ -23,7 +24,9 @@ pub mod parse;
 pub mod pattern;
 pub mod principal;
 pub mod prove;
+pub mod request;
 pub mod short;
+pub mod source;
 
 pub use action_set::ActionSet;
 pub use check::check;
@@ -39,4 +42,6 @@ pub use issue::{Issue, IssueKind, Issues};
 pub use key::{Key, KeyType, NotKnown};
 pub use operator::{Comparison, Family, Operator, Quantifier};
 pub use principal::{NotAPrincipal, Principal, PrincipalType};
+pub use request::{Judged, Request, RequestError};
 pub use short::{Encryption, Require, ShortError, ShortForm};
+pub use source::SourceError;

@@ -57,15 +57,22 @@ impl<'a> Subject<'a> {
         if end <= self.head.len() {
             return self.head.get(at..end) == Some(text);
         }
-        if end > self.len() {
-            return false;
+        let Some(tail) = self.tail else { return false };
+        match at.checked_sub(self.head.len() + 1) {
+            Some(start) => tail.get(start..start + text.len()) == Some(text),
+            // It spans the slash: three comparisons of slices, not one of each byte.
+            None => {
+                let Some(head) = self.head.get(at..) else {
+                    // It starts with the slash.
+                    return text
+                        .split_first()
+                        .is_some_and(|(b, rest)| *b == b'/' && tail.starts_with(rest));
+                };
+                text.strip_prefix(head)
+                    .and_then(|t| t.strip_prefix(b"/"))
+                    .is_some_and(|t| tail.starts_with(t))
+            }
         }
-        if let (Some(start), Some(tail)) = (at.checked_sub(self.head.len() + 1), self.tail) {
-            return tail.get(start..start + text.len()) == Some(text);
-        }
-        text.iter()
-            .enumerate()
-            .all(|(i, b)| self.at(at + i) == Some(*b))
     }
 
     /// The length of the character at `at`: one byte where it is no UTF-8.
@@ -158,6 +165,17 @@ pub fn split_arn(text: &str) -> Option<[&str; 6]> {
     }
     out[part] = &text[start..];
     (part == 5).then_some(out)
+}
+
+/// As [`split_arn`], for an ARN that is no pattern.
+#[must_use]
+pub fn split_value(text: &str) -> Option<[&str; 6]> {
+    let mut parts = text.splitn(6, ':');
+    let mut out = [""; 6];
+    for part in &mut out {
+        *part = parts.next()?;
+    }
+    Some(out)
 }
 
 impl Pattern {

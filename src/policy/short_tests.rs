@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
-use super::super::cases::Request;
 use super::super::compiled::Policy;
 use super::super::context::Multipart;
+use super::super::request::Request;
 use super::*;
 
 fn policy(yaml: &str) -> Policy {

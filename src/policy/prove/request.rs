@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::policy::{Context, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target};
+use crate::policy::{Context, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target, cases};
 use crate::s3::query::encode;
 use crate::s3::{Action, Actions, Operation, RequestHead, Resource, actions, route};
 
@@ -64,6 +64,9 @@ pub(super) enum Passed {
 
 /// Headers that are read beside a form, not from its fields.
 const NEVER_FIELDS: &[&str] = &["user-agent", "referer", "if-match", "if-none-match", "x-amz-content-sha256"];
+
+/// An address where a policy asks for none.
+const SOME_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
 
 /// A time to decide at where a policy asks for none: 2026-01-01.
 pub(super) const SOME_TIME: i64 = 1_767_225_600_000;
@@ -149,7 +152,7 @@ impl Request {
             head: &head,
             routed: &routed,
             signing: self.signing(),
-            ip: Some(self.ip.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7)))),
+            ip: Some(self.ip.unwrap_or(SOME_ADDRESS)),
             tls: self.tls,
             principal: self.principal.as_ref(),
             now_ms: self.now_ms.unwrap_or(SOME_TIME),
@@ -190,28 +193,47 @@ impl Request {
         }
     }
 
-    /// The flags of `sealgate policy test` that describe this request.
+    /// The same request as a recorded case has it: what `policy test` decides. A form's fields stand among its headers.
+    #[must_use]
+    pub fn to_case(&self) -> cases::Request {
+        let signing = self.signing();
+        let mut case = cases::Request::new(self.method().as_str(), &self.target());
+        case.headers = self.fields();
+        case.tls = self.tls.map(str::to_owned);
+        case.auth = signing.auth_type.map(str::to_owned);
+        case.sig = signing.version.map(str::to_owned);
+        case.age_ms = signing.age_ms;
+        case.ip = Some(self.ip.unwrap_or(SOME_ADDRESS).to_string());
+        case.principal = self.principal.as_ref().map(|principal| principal.arn().to_owned());
+        case.now_ms = Some(self.now_ms.unwrap_or(SOME_TIME));
+        case
+    }
+
+    /// Headers, and what a form needs to be one.
+    fn fields(&self) -> Vec<(String, String)> {
+        let mut out = Vec::new();
+        if self.operation == Operation::PostObject {
+            out.push(("content-type".to_owned(), "multipart/form-data; boundary=b".to_owned()));
+            out.push(("key".to_owned(), self.key.clone()));
+        }
+        out.extend(self.headers.iter().cloned());
+        let tags: Vec<String> =
+            self.tags.iter().map(|(k, v)| format!("{}={}", encode(k.as_bytes(), false), encode(v.as_bytes(), false))).collect();
+        if !tags.is_empty() {
+            out.push(("x-amz-tagging".to_owned(), tags.join("&")));
+        }
+        out
+    }
+
+    /// The flags of `sealgate policy test` that describe this request; a form's fields stand among its headers.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
         let mut out = vec!["--method".to_owned(), self.method().to_string(), "--path".to_owned(), self.target()];
         let mut flag = |name: &str, value: String| out.extend([name.to_owned(), value]);
-        let post = self.operation == Operation::PostObject;
-        if post {
-            flag("--form", format!("key={}", self.key));
+        for (name, value) in self.fields() {
+            flag("--header", format!("{name}: {value}"));
         }
-        let tags: Vec<String> =
-            self.tags.iter().map(|(k, v)| format!("{}={}", encode(k.as_bytes(), false), encode(v.as_bytes(), false))).collect();
-        let tagging = (!tags.is_empty()).then(|| ("x-amz-tagging".to_owned(), tags.join("&")));
-        for (name, value) in self.headers.iter().cloned().chain(tagging) {
-            if post && !NEVER_FIELDS.contains(&name.as_str()) {
-                flag("--form", format!("{name}={value}"));
-            } else {
-                flag("--header", format!("{name}: {value}"));
-            }
-        }
-        if let Some(version) = self.tls {
-            flag("--tls", version.to_owned());
-        }
+        flag("--tls", self.tls.unwrap_or("none").to_owned());
         if let Some(principal) = &self.principal {
             flag("--principal", principal.arn().to_owned());
         }

@@ -268,6 +268,10 @@ proptest! {
             Verdict::Counterexample(request) => {
                 prop_assert!(bad(&question, &request));
                 prop_assert_eq!(request.passes(&policy, setting), Passed::Yes);
+                // And so `policy test` says, which takes a form's fields from its headers.
+                let judged = request.to_case().decide(&policy, options.multipart, &options.account);
+                let judged = judged.map_err(|error| TestCaseError::fail(format!("{request}: {error}")))?;
+                prop_assert!(judged.iter().all(|one| one.decision.outcome != crate::policy::Outcome::Denied), "{:?}: {} {:?}", statements, request, judged);
             }
             Verdict::Unknown(why) => {
                 // Then nothing is claimed; these small policies can all be walked.
