@@ -29,9 +29,16 @@ impl Report {
     #[must_use]
     pub fn new(errors: Vec<Issue>, document: &Document, options: Options) -> Self {
         // Statements that could not be read would make the rest look as if they were not there.
-        let warnings = if errors.is_empty() || !document.statements.is_empty() { lint(document, options) } else { Vec::new() };
+        let warnings = if errors.is_empty() || !document.statements.is_empty() {
+            lint(document, options)
+        } else {
+            Vec::new()
+        };
         let partial = !errors.is_empty();
-        let warnings = warnings.into_iter().filter(|warning| !partial || warning.statement.is_some()).collect();
+        let warnings = warnings
+            .into_iter()
+            .filter(|warning| !partial || warning.statement.is_some())
+            .collect();
         Self { errors, warnings }
     }
 
@@ -57,6 +64,11 @@ impl fmt::Display for Report {
             writeln!(f, "warning: {warning}")?;
         }
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        write!(f, "{}, {}", count(self.errors.len(), "error"), count(self.warnings.len(), "warning"))
+        write!(
+            f,
+            "{}, {}",
+            count(self.errors.len(), "error"),
+            count(self.warnings.len(), "warning")
+        )
     }
 }
