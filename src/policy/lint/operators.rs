@@ -112,7 +112,7 @@ pub(super) fn for_any_value(view: &View<'_>, out: &mut Vec<Warning>) {
 
 /// A Deny with a negated operator counts on absence being true, which not every store reads so.
 pub(super) fn not_equals_without_null(view: &View<'_>, out: &mut Vec<Warning>) {
-    for stmt in view.denies() {
+    for stmt in view.denies().filter(|stmt| !stmt.made_here()) {
         for cond in stmt.conds.iter().filter(|cond| {
             let op = cond.op();
             cond.key.is_sse()

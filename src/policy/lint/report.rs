@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{Options, Warning, lint};
-use crate::policy::{Document, Issue, check, parse};
+use crate::policy::source::read_any;
+use crate::policy::{Document, Issue, ShortError, check};
 
 /// Everything that was found in one policy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,14 +16,16 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reads, checks and lints a policy in JSON.
-    #[must_use]
-    pub fn of(text: &str, options: Options) -> Self {
-        let parsed = parse::read(text);
+    /// Reads, checks and lints a policy, JSON or short form.
+    ///
+    /// # Errors
+    /// [`ShortError`] where a short form cannot be read; what is wrong with JSON is in the report.
+    pub fn of(text: &str, options: Options) -> Result<Self, ShortError> {
+        let parsed = read_any(text)?;
         let mut errors = parsed.issues;
         errors.extend(check::check(&parsed.document));
         errors.sort_by_key(|issue| issue.statement);
-        Self::new(errors, &parsed.document, options)
+        Ok(Self::new(errors, &parsed.document, options))
     }
 
     /// Joins the errors that reading found with the warnings about what could be read.

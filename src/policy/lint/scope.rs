@@ -120,7 +120,7 @@ pub(super) fn variables_without_version(view: &View<'_>, out: &mut Vec<Warning>)
 
 /// Resources that cover other buckets, or nothing.
 pub(super) fn bucket_form(view: &View<'_>, out: &mut Vec<Warning>) {
-    for stmt in &view.stmts {
+    for stmt in view.stmts.iter().filter(|stmt| !stmt.made_here()) {
         for resource in &stmt.raw.resource.patterns {
             let Some(path) = resource.splitn(6, ':').nth(5) else {
                 continue;

@@ -174,10 +174,28 @@ fn the_report_counts() {
         "{\"Sid\":\"S\",",
         1,
     );
-    let report = Report::of(&format!("{{\"Statement\":{one}}}"), Options::default());
+    let report = Report::of(&format!("{{\"Statement\":{one}}}"), Options::default()).unwrap();
     assert!(report.is_good(false) && !report.is_good(true));
     assert_eq!((report.exit_code(false), report.exit_code(true)), (0, 1));
     let text = report.to_string();
     assert!(text.ends_with("0 errors, 1 warning"), "{text}");
     assert!(text.contains("statement 1 (S): "), "{text}");
+}
+
+#[test]
+fn short_forms_expand_without_a_warning() {
+    for form in [
+        "require: any",
+        "require: AES256",
+        "require: aws:kms",
+        "require: aws:kms:dsse",
+        "require: sse-c",
+        "require: {sse: aws:kms, key_ids: [\"arn:aws:kms:us-east-1:111122223333:key/k\"]}",
+        "require: aws:kms\ndeny: [sse-c]\ntls: \"1.2\"",
+    ] {
+        for bucket in ["bucket: b\n", ""] {
+            let report = Report::of(&format!("{bucket}{form}\n"), Options::default()).unwrap();
+            assert!(report.is_good(true), "{form}\n{report}");
+        }
+    }
 }

@@ -111,6 +111,11 @@ impl<'a> Stmt<'a> {
         self.raw.effect == Effect::Deny
     }
 
+    /// Did Sealgate make the statement itself, from the short form? It then stands in no file, and goes to no store.
+    pub fn made_here(&self) -> bool {
+        self.raw.line == 0
+    }
+
     pub fn writes(&self) -> bool {
         self.actions.contains(&Action::PutObject)
     }

@@ -9,6 +9,7 @@ mod dims;
 mod people;
 mod request;
 mod search;
+mod texts;
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
 //! The callers that a policy can tell apart.
 
 use super::classes::{Glob, Shape, classes};
-use super::dims::{Builder, text_glob};
+use super::dims::Builder;
+use super::texts::text_glob;
 use crate::policy::principal::is_account;
 use crate::policy::{Family, Key, Principal, PrincipalKind, PrincipalType, Principals, Scalar};
 
