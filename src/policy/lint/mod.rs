@@ -48,7 +48,11 @@ impl fmt::Display for Warning {
             }
             f.write_str(": ")?;
         }
-        write!(f, "{} [{}]\n    instead: {}", self.what, self.id, self.instead)
+        write!(
+            f,
+            "{} [{}]\n    instead: {}",
+            self.what, self.id, self.instead
+        )
     }
 }
 

@@ -30,17 +30,40 @@ struct Walk<'a> {
     over: bool,
 }
 
-pub(super) fn search(policy: &Policy, question: &Question, options: &Options, found: Dims) -> Verdict {
+pub(super) fn search(
+    policy: &Policy,
+    question: &Question,
+    options: &Options,
+    found: Dims,
+) -> Verdict {
     let document = policy.document();
-    let denies: Vec<&Statement> = document.statements.iter().filter(|s| s.effect == Effect::Deny).collect();
-    let asked: Vec<(&Statement, Vec<About>)> = denies.iter().map(|statement| (*statement, wants(statement, &found.dims))).collect();
+    let denies: Vec<&Statement> = document
+        .statements
+        .iter()
+        .filter(|s| s.effect == Effect::Deny)
+        .collect();
+    let asked: Vec<(&Statement, Vec<About>)> = denies
+        .iter()
+        .map(|statement| (*statement, wants(statement, &found.dims)))
+        .collect();
     let dims = order(found.dims, &asked);
-    let place = |about: &About| dims.iter().position(|dim| dim.about == *about).map_or(0, |at| at + 1);
+    let place = |about: &About| {
+        dims.iter()
+            .position(|dim| dim.about == *about)
+            .map_or(0, |at| at + 1)
+    };
     let mut guards = Vec::new();
     for (statement, wants) in &asked {
-        let alone = Document { version: document.version, id: None, statements: vec![(*statement).clone()] };
+        let alone = Document {
+            version: document.version,
+            id: None,
+            statements: vec![(*statement).clone()],
+        };
         if let Ok(policy) = Policy::compile(alone, Keys::Known) {
-            guards.push(Guard { policy, depth: wants.iter().map(place).max().unwrap_or(0) });
+            guards.push(Guard {
+                policy,
+                depth: wants.iter().map(place).max().unwrap_or(0),
+            });
         }
     }
     let subject: &[About] = match question {
@@ -51,11 +74,17 @@ pub(super) fn search(policy: &Policy, question: &Question, options: &Options, fo
             About::Header("x-amz-server-side-encryption-customer-algorithm"),
         ],
     };
-    let classes = dims.iter().fold(1_u128, |all, dim| all.saturating_mul(dim.choices.len() as u128));
+    let classes = dims.iter().fold(1_u128, |all, dim| {
+        all.saturating_mul(dim.choices.len() as u128)
+    });
     let mut walk = Walk {
         policy,
         question,
-        setting: Setting { account: &options.account, multipart: options.multipart, authorize: options.authorize },
+        setting: Setting {
+            account: &options.account,
+            multipart: options.multipart,
+            authorize: options.authorize,
+        },
         dims: &dims,
         guards,
         question_depth: subject.iter().map(place).max().unwrap_or(0),
@@ -68,9 +97,13 @@ pub(super) fn search(policy: &Policy, question: &Question, options: &Options, fo
     let looked = options.max_evaluations - walk.left;
     match walk.best {
         Some((_, request)) => Verdict::Counterexample(Box::new(request)),
-        None if walk.over => Verdict::Unknown(format!("there are {classes} classes of requests, more than can be looked at; ask about a smaller policy")),
+        None if walk.over => Verdict::Unknown(format!(
+            "there are {classes} classes of requests, more than can be looked at; ask about a smaller policy"
+        )),
         None => match walk.doubts.into_iter().next() {
-            Some(why) => Verdict::Unknown(format!("no request was found that gets through, but not all could be looked at: {why}")),
+            Some(why) => Verdict::Unknown(format!(
+                "no request was found that gets through, but not all could be looked at: {why}"
+            )),
             None => Verdict::Proved { classes, looked },
         },
     }
@@ -95,14 +128,28 @@ fn empty() -> Request {
 /// The dimensions that a statement asks for.
 fn wants(statement: &Statement, dims: &[Dim]) -> Vec<About> {
     let mut out = vec![About::Operation, About::Target, About::Who];
-    let texts = statement.resource.patterns.iter().map(String::as_str).chain(statement.conditions.iter().flat_map(|c| c.values.iter().map(crate::policy::Scalar::text)));
+    let texts = statement
+        .resource
+        .patterns
+        .iter()
+        .map(String::as_str)
+        .chain(
+            statement
+                .conditions
+                .iter()
+                .flat_map(|c| c.values.iter().map(crate::policy::Scalar::text)),
+        );
     // A variable may bring any fact in; so may a key that is not known.
     if texts.into_iter().any(|text| text.contains("${")) {
         return dims.iter().map(|dim| dim.about.clone()).collect();
     }
     for condition in &statement.conditions {
         match Key::parse(&condition.key) {
-            Ok(Key::RequestObjectTagKeys) => out.extend(dims.iter().filter(|dim| matches!(dim.about, About::Tag(_))).map(|dim| dim.about.clone())),
+            Ok(Key::RequestObjectTagKeys) => out.extend(
+                dims.iter()
+                    .filter(|dim| matches!(dim.about, About::Tag(_)))
+                    .map(|dim| dim.about.clone()),
+            ),
             Ok(key) => out.extend(sources(&key)),
             Err(_) => return dims.iter().map(|dim| dim.about.clone()).collect(),
         }
@@ -130,9 +177,21 @@ fn order(mut left: Vec<Dim>, asked: &[(&Statement, Vec<About>)]) -> Vec<Dim> {
         take(&mut left, &first);
     }
     while !left.is_empty() {
-        let missing = |wants: &[About]| wants.iter().filter(|about| left.iter().any(|dim| dim.about == **about)).count();
-        let next = asked.iter().filter(|(_, wants)| missing(wants) > 0).min_by_key(|(_, wants)| missing(wants));
-        let about = match next.and_then(|(_, wants)| wants.iter().find(|about| left.iter().any(|dim| dim.about == **about))) {
+        let missing = |wants: &[About]| {
+            wants
+                .iter()
+                .filter(|about| left.iter().any(|dim| dim.about == **about))
+                .count()
+        };
+        let next = asked
+            .iter()
+            .filter(|(_, wants)| missing(wants) > 0)
+            .min_by_key(|(_, wants)| missing(wants));
+        let about = match next.and_then(|(_, wants)| {
+            wants
+                .iter()
+                .find(|about| left.iter().any(|dim| dim.about == **about))
+        }) {
             Some(about) => about.clone(),
             None => left[0].about.clone(),
         };
@@ -172,7 +231,8 @@ impl Walk<'_> {
             let mut next = request.clone();
             part.put(&mut next);
             if copies(&next) && next.header("x-amz-copy-source").is_none() {
-                next.headers.push(("x-amz-copy-source".to_owned(), "source/object".to_owned()));
+                next.headers
+                    .push(("x-amz-copy-source".to_owned(), "source/object".to_owned()));
             }
             self.go(depth + 1, cost + more, &next);
         }
@@ -192,7 +252,9 @@ impl Walk<'_> {
                 }
             }
             Passed::No => {}
-            Passed::NoRequest => self.doubts.push(format!("one of them is no request: {request}")),
+            Passed::NoRequest => self
+                .doubts
+                .push(format!("one of them is no request: {request}")),
         }
     }
 }
@@ -214,7 +276,9 @@ fn fits(part: &Part, request: &Request) -> bool {
 /// What S3's own validation refuses whatever the policy says is shown only where nothing else gets through.
 pub(super) fn oddity(request: &Request) -> u32 {
     let sse = request.header("x-amz-server-side-encryption");
-    let key_id = request.header("x-amz-server-side-encryption-aws-kms-key-id").is_some();
+    let key_id = request
+        .header("x-amz-server-side-encryption-aws-kms-key-id")
+        .is_some();
     let customer = request.header("x-amz-server-side-encryption-customer-algorithm");
     let odd = [
         sse.is_some_and(|value| !super::VALID_SSE.contains(&value)),
@@ -226,5 +290,8 @@ pub(super) fn oddity(request: &Request) -> u32 {
 }
 
 fn copies(request: &Request) -> bool {
-    matches!(request.operation, Operation::CopyObject | Operation::UploadPartCopy)
+    matches!(
+        request.operation,
+        Operation::CopyObject | Operation::UploadPartCopy
+    )
 }
