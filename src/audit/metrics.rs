@@ -302,7 +302,8 @@ mod tests {
         put.sse_requested = Some("AES256");
         put.store_time = Some(Duration::from_millis(3));
         put.expect = Some(Continue::Store);
-        put.lingered = Some(Lingered::Done);
+        metrics.lingered(Lingered::Done);
+        metrics.lingered(Lingered::Done);
         metrics.observe(&put);
         metrics.observe(&put);
         metrics.observe(&event(Decision::Error, None));

@@ -5,7 +5,6 @@ use std::path::Path;
 use super::{GOOD, UNUSABLE, WRONG, complain, say};
 use crate::{
     config::{Config, Warning},
-    decide::Keeper,
     gate,
 };
 
@@ -37,12 +36,6 @@ pub fn check(path: &Path, strict: bool) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    if let Err(errors) = Keeper::new(&config) {
-        for error in errors {
-            complain(&error, WRONG);
-        }
-        return WRONG;
-    }
     for warning in &warnings {
         say(&format!("warning: {warning}"));
     }

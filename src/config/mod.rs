@@ -23,6 +23,7 @@ mod tests;
 
 use std::path::Path;
 
+pub use crate::policy::Multipart;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
 pub use types::{

@@ -23,19 +23,22 @@ pub fn policies(node: &Node<'_>) -> Vec<PolicySource> {
             item.error("is there twice");
         }
     }
-    items.iter().filter_map(policy).collect()
+    items.iter().filter_map(|item| policy(item, None)).collect()
 }
 
+/// The bucket and prefix of the rule that a policy stands in: a short form there is about them, whatever it says itself.
+pub type Scope<'a> = Option<(&'a str, &'a str)>;
+
 /// Reads a policy: the name of a file, or the document itself.
-pub fn policy(node: &Node<'_>) -> Option<PolicySource> {
+pub fn policy(node: &Node<'_>, scope: Scope<'_>) -> Option<PolicySource> {
     if let Value::Map(_) = node.value {
         // As it stands: `${aws:username}` in it is the policy's, not the environment's.
-        return source(node, node.field.clone(), None, node.value.to_json());
+        return source(node, scope, node.field.clone(), None, node.value.to_json());
     }
     let name = node.text()?;
     let path = node.reading.resolve(&name);
     match std::fs::read_to_string(&path) {
-        Ok(text) => source(node, name, Some(path), text),
+        Ok(text) => source(node, scope, name, Some(path), text),
         Err(e) => {
             node.error(format!("cannot read {}: {e}", path.display()));
             None
@@ -45,11 +48,12 @@ pub fn policy(node: &Node<'_>) -> Option<PolicySource> {
 
 fn source(
     node: &Node<'_>,
+    scope: Scope<'_>,
     name: String,
     path: Option<PathBuf>,
     text: String,
 ) -> Option<PolicySource> {
-    let policy = match compile(&text) {
+    let policy = match compile(&text, scope) {
         Ok(policy) => policy,
         Err(Refused::Issues(issues)) => {
             for issue in issues.0 {
@@ -92,14 +96,18 @@ impl From<ShortError> for Refused {
 }
 
 /// Compiles a bucket policy, or a short form; what is neither gets AWS's words for the former.
-fn compile(text: &str) -> Result<Policy, Refused> {
+fn compile(text: &str, scope: Scope<'_>) -> Result<Policy, Refused> {
     match serde_yaml::from_str(text) {
-        Ok(yaml) if ShortForm::is_meant(&yaml) => expand(&ShortForm::from_yaml(&yaml)?),
+        Ok(yaml) if ShortForm::is_meant(&yaml) => expand(ShortForm::from_yaml(&yaml)?, scope),
         _ => Ok(Policy::load(text)?),
     }
 }
 
-fn expand(form: &ShortForm) -> Result<Policy, Refused> {
+fn expand(mut form: ShortForm, scope: Scope<'_>) -> Result<Policy, Refused> {
+    if let Some((bucket, prefix)) = scope {
+        bucket.clone_into(&mut form.bucket);
+        prefix.clone_into(&mut form.prefix);
+    }
     Ok(Policy::compile(form.expand()?, Keys::Known)?)
 }
 
@@ -160,12 +168,8 @@ pub fn short(
         return None;
     };
     let text = Value::Map(entries).to_json();
-    let form = ShortForm::parse(&text).map(|form| ShortForm {
-        bucket: bucket.to_owned(),
-        prefix: prefix.to_owned(),
-        ..form
-    });
-    match form.map_err(Refused::from).and_then(|form| expand(&form)) {
+    let form = ShortForm::parse(&text).map_err(Refused::from);
+    match form.and_then(|form| expand(form, Some((bucket, prefix)))) {
         Ok(policy) => Some(PolicySource {
             name: fields.node.field.clone(),
             path: None,

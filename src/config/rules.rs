@@ -113,7 +113,9 @@ fn rule(node: &Node<'_>, index: usize, defaults: Defaults) -> Option<Rule> {
     };
     let own = defaults.read(&fields);
     let source = fields.get("policy");
-    let policy = source.as_ref().and_then(policy);
+    let policy = source
+        .as_ref()
+        .and_then(|node| policy(node, bucket.as_deref().zip(prefix.as_deref())));
     if let (Some(node), Some(policy), Some(bucket)) = (&source, &policy, &bucket)
         && !speaks_of(&policy.policy, bucket)
     {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::Multipart;
 
 /// A folder of one test, gone with it.
 struct Folder(PathBuf);
@@ -438,6 +437,22 @@ rules:
             "{expect} in\n{got}"
         );
     }
+}
+
+#[test]
+fn short_forms_are_about_their_rule() {
+    let folder = Folder::new("scope");
+    folder.write("short.yaml", "bucket: other\nrequire: AES256\n");
+    let text =
+        format!("{STORE}rules: [{{bucket: 'b*', prefix: x/, policy: short.yaml, tls: '1.2'}}]");
+    let (config, warnings) = Config::parse(&folder.0.join("sealgate.yaml"), &text, &env).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let resource = |source: &Option<PolicySource>| {
+        let policy = &source.as_ref().unwrap().policy;
+        policy.document().statements[0].resource.patterns.clone()
+    };
+    assert_eq!(resource(&config.rules[0].policy), ["arn:aws:s3:::b*/x/*"]);
+    assert_eq!(resource(&config.rules[0].short), ["arn:aws:s3:::b*/x/*"]);
 }
 
 #[test]

@@ -1,32 +1,30 @@
 //! The rules and policies of a configuration, ready to decide.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Denial, Facts, Object, Verdict};
 use crate::{
     audit::Reason,
-    config::{self, Config, Mode, PolicySource, glob},
+    config::{Config, Mode, PolicySource, glob},
     policy::{
-        Decision, Keys, Multipart, Outcome, Policy, Principal, RequestContext, ShortForm, Signing,
-        Target,
+        Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target,
     },
     s3::{self, Actions, Needed, Resource},
 };
 
-/// Why a configuration's policies cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{name}: {message}")]
-pub struct KeeperError {
-    /// The policy.
-    pub name: String,
-    /// What is wrong with it and what to do, a line for each thing.
-    pub message: String,
-}
-
 /// A compiled policy and what messages call it.
 struct Named {
     name: String,
-    policy: Policy,
+    policy: Arc<Policy>,
+}
+
+impl Named {
+    fn of(source: &PolicySource) -> Self {
+        Self {
+            name: source.name.clone(),
+            policy: Arc::clone(&source.policy),
+        }
+    }
 }
 
 /// A rule, its policies compiled.
@@ -55,26 +53,9 @@ struct Step<'k> {
 }
 
 impl Keeper {
-    /// Compiles what `config` names.
-    ///
-    /// # Errors
-    /// All policies that cannot be used, at once.
-    pub fn new(config: &Config) -> Result<Self, Vec<KeeperError>> {
-        let mut errors = Vec::new();
-        let mut compile = |source: &PolicySource, scope: Option<&config::Rule>| {
-            match named(source, scope) {
-                Ok(named) => Some(named),
-                Err(error) => {
-                    errors.push(error);
-                    None
-                }
-            }
-        };
-        let always = config
-            .policies
-            .iter()
-            .filter_map(|source| compile(source, None))
-            .collect();
+    /// Takes from `config` what decides: its policies are compiled already.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
         let rules = config
             .rules
             .iter()
@@ -85,33 +66,23 @@ impl Keeper {
                 policies: [&rule.policy, &rule.short]
                     .into_iter()
                     .flatten()
-                    .filter_map(|source| compile(source, Some(rule)))
+                    .map(Named::of)
                     .collect(),
                 mode: rule.mode,
-                multipart: match rule.multipart {
-                    config::Multipart::Inherit => Multipart::Inherit,
-                    config::Multipart::Literal => Multipart::Literal,
-                },
+                multipart: rule.multipart,
                 authorize: rule.authorize,
             })
             .collect();
         let clients = config
             .clients
             .iter()
-            .filter_map(|client| {
-                let principal = Principal::parse(client.principal.arn()).ok()?;
-                Some((client.access_key.clone(), principal))
-            })
+            .map(|client| (client.access_key.clone(), client.principal.clone()))
             .collect();
-        if errors.is_empty() {
-            Ok(Self {
-                account: config.account.clone(),
-                always,
-                rules,
-                clients,
-            })
-        } else {
-            Err(errors)
+        Self {
+            account: config.account.clone(),
+            always: config.policies.iter().map(Named::of).collect(),
+            rules,
+            clients,
         }
     }
 
@@ -366,32 +337,4 @@ fn denied<'k>(
         condition: (!why.conditions.is_empty()).then(|| why.conditions.join(" and ")),
         advice: why.advice.map(|advice| advice.to_string()),
     }
-}
-
-/// Compiles one source: a bucket policy, or the short form scoped to its rule.
-fn named(source: &PolicySource, scope: Option<&config::Rule>) -> Result<Named, KeeperError> {
-    let failed = |message: String| KeeperError {
-        name: source.name.clone(),
-        message,
-    };
-    // JSON is read by the policy room's own strict reader: YAML's would take duplicate keys for an error of YAML.
-    let short = serde_yaml::from_str(&source.text)
-        .ok()
-        .filter(ShortForm::is_meant);
-    let policy = match short {
-        None => Policy::load(&source.text).map_err(|issues| failed(issues.to_string()))?,
-        Some(yaml) => {
-            let mut form = ShortForm::from_yaml(&yaml).map_err(|e| failed(e.to_string()))?;
-            if let Some(rule) = scope {
-                form.bucket.clone_from(&rule.bucket);
-                form.prefix.clone_from(&rule.prefix);
-            }
-            let document = form.expand().map_err(|e| failed(e.to_string()))?;
-            Policy::compile(document, Keys::Known).map_err(|issues| failed(issues.to_string()))?
-        }
-    };
-    Ok(Named {
-        name: source.name.clone(),
-        policy,
-    })
 }

@@ -7,7 +7,7 @@ mod keeper;
 mod verdict;
 
 pub use forwarded::source_ip;
-pub use keeper::{Keeper, KeeperError};
+pub use keeper::Keeper;
 pub use verdict::{Denial, Facts, Object, Verdict};
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub enum StoreError {
 pub fn start(address: SocketAddr, folder: &Path) -> Result<SocketAddr, StoreError> {
     let files = FileSystem::new(folder).map_err(|e| StoreError::Folder {
         path: folder.display().to_string(),
-        message: e.to_string(),
+        message: format!("{e:?}"),
     })?;
     let service = {
         let mut builder = S3ServiceBuilder::new(files);

@@ -40,7 +40,7 @@ use crate::{
     admin::Admin,
     audit::{AuditError, AuditSink, Metrics},
     config::{Config, PlainHttp, TlsVersion},
-    decide::{Keeper, KeeperError},
+    decide::Keeper,
     http1::head::HeadLimits,
 };
 
@@ -59,9 +59,6 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Policies that cannot be used.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Policies(Vec<KeeperError>),
     /// The audit file.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -179,7 +176,7 @@ fn shared(config: &Config) -> Result<Shared, StartError> {
             },
             continue_timeout: config.continue_timeout,
         },
-        keeper: Keeper::new(config).map_err(StartError::Policies)?,
+        keeper: Keeper::new(config),
         audit: AuditSink::open(&config.audit)?,
         when_blocked: config.audit.when_blocked,
         metrics: Metrics::new()?,

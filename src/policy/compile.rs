@@ -65,6 +65,7 @@ impl<'a> Compiler<'a> {
             effect: s.effect,
             actions: self.actions(),
             principals: self.principals(&s.principal),
+            same_resources: None,
             not_resources: s.resource.negated,
             resources: s
                 .resource

@@ -28,6 +28,8 @@ pub(super) struct CompiledStatement {
     pub effect: Effect,
     pub actions: ActionSet,
     pub principals: PrincipalSet,
+    /// Equal for statements with the same resources, so that one look serves a run of them; `None` where a variable is in them.
+    pub same_resources: Option<u32>,
     pub not_resources: bool,
     /// The parts after `arn:aws:s3:::`.
     pub resources: Vec<Pattern>,
@@ -126,7 +128,14 @@ impl Policy {
         let (mut denies, mut allows) = (Vec::new(), Vec::new());
         for s in &document.statements {
             let mut compiler = Compiler::new(&document, s, keys);
-            let ready = compiler.statement();
+            let mut ready = compiler.statement();
+            if !ready.resources.iter().any(Pattern::has_variables) {
+                let first = document
+                    .statements
+                    .iter()
+                    .position(|o| o.resource == s.resource);
+                ready.same_resources = first.and_then(|i| u32::try_from(i).ok());
+            }
             issues.append(&mut compiler.issues);
             match s.effect {
                 Effect::Deny => denies.push(ready),

@@ -180,23 +180,11 @@ impl Policy {
         target: Target<'_>,
         context: &C,
     ) -> Decision {
-        for (outcome, list) in [
-            (Outcome::Denied, &self.denies),
-            (Outcome::Allowed, &self.allows),
-        ] {
-            for s in list {
-                if s.actions.contains(action) && s.fits(action, target, context) {
-                    return Decision {
-                        outcome,
-                        statement: Some(s.index),
-                    };
-                }
-            }
+        let denied = self.denies(action, target, context);
+        if denied.outcome == Outcome::Denied {
+            return denied;
         }
-        Decision {
-            outcome: Outcome::NoMatch,
-            statement: None,
-        }
+        first_fit(&self.allows, Outcome::Allowed, action, target, context)
     }
 
     /// As [`Policy::decide`], without a look at what is allowed: [`Outcome::Denied`] or [`Outcome::NoMatch`].
@@ -206,32 +194,53 @@ impl Policy {
         target: Target<'_>,
         context: &C,
     ) -> Decision {
-        for s in &self.denies {
-            if s.actions.contains(action) && s.fits(action, target, context) {
-                return Decision {
-                    outcome: Outcome::Denied,
-                    statement: Some(s.index),
-                };
+        first_fit(&self.denies, Outcome::Denied, action, target, context)
+    }
+}
+
+fn first_fit<C: Context + ?Sized>(
+    list: &[CompiledStatement],
+    outcome: Outcome,
+    action: Action,
+    target: Target<'_>,
+    context: &C,
+) -> Decision {
+    // Statements of one policy are mostly about the same resources: the last answer is kept.
+    let mut kept: Option<(u32, bool)> = None;
+    for s in list {
+        if !s.actions.contains(action)
+            || !s
+                .principals
+                .contains(context.principal(), context.account(), s.effect)
+        {
+            continue;
+        }
+        let about = match (s.same_resources, kept) {
+            (Some(id), Some((known, answer))) if id == known => answer,
+            (id, _) => {
+                let answer = s.resource_fits(action, target, context);
+                kept = id.map(|id| (id, answer)).or(kept);
+                answer
             }
+        };
+        if about
+            && s.conditions
+                .iter()
+                .all(|c| c.holds(action, s.effect, context))
+        {
+            return Decision {
+                outcome,
+                statement: Some(s.index),
+            };
         }
-        Decision {
-            outcome: Outcome::NoMatch,
-            statement: None,
-        }
+    }
+    Decision {
+        outcome: Outcome::NoMatch,
+        statement: None,
     }
 }
 
 impl CompiledStatement {
-    fn fits<C: Context + ?Sized>(&self, action: Action, target: Target<'_>, context: &C) -> bool {
-        self.principals
-            .contains(context.principal(), context.account(), self.effect)
-            && self.resource_fits(action, target, context)
-            && self
-                .conditions
-                .iter()
-                .all(|c| c.holds(action, self.effect, context))
-    }
-
     fn resource_fits<C: Context + ?Sized>(
         &self,
         action: Action,

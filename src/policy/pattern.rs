@@ -58,21 +58,14 @@ impl<'a> Subject<'a> {
             return self.head.get(at..end) == Some(text);
         }
         let Some(tail) = self.tail else { return false };
-        match at.checked_sub(self.head.len() + 1) {
-            Some(start) => tail.get(start..start + text.len()) == Some(text),
-            // It spans the slash: three comparisons of slices, not one of each byte.
-            None => {
-                let Some(head) = self.head.get(at..) else {
-                    // It starts with the slash.
-                    return text
-                        .split_first()
-                        .is_some_and(|(b, rest)| *b == b'/' && tail.starts_with(rest));
-                };
-                text.strip_prefix(head)
-                    .and_then(|t| t.strip_prefix(b"/"))
-                    .is_some_and(|t| tail.starts_with(t))
-            }
+        if let Some(start) = at.checked_sub(self.head.len() + 1) {
+            return tail.get(start..start + text.len()) == Some(text);
         }
+        // It spans the slash: comparisons of slices, not one of each byte. Past the head, it starts with the slash.
+        let head = self.head.get(at..).unwrap_or_default();
+        text.strip_prefix(head)
+            .and_then(|t| t.strip_prefix(b"/"))
+            .is_some_and(|t| tail.starts_with(t))
     }
 
     /// The length of the character at `at`: one byte where it is no UTF-8.
@@ -226,6 +219,12 @@ impl Pattern {
         })
     }
 
+    /// Whether the answer depends on the request's facts.
+    #[must_use]
+    pub fn has_variables(&self) -> bool {
+        self.variables
+    }
+
     /// Whether the pattern stands for any text at all.
     #[must_use]
     pub fn is_any(&self) -> bool {
@@ -239,6 +238,12 @@ impl Pattern {
         action: Action,
         context: &C,
     ) -> Matched {
+        // The parts of ARNs are mostly these two.
+        match (&*self.pieces, subject.tail) {
+            ([Piece::Any], _) => return Matched::Yes,
+            ([Piece::Literal(text)], None) => return (**text == *subject.head).into(),
+            _ => {}
+        }
         if !self.variables {
             return glob(&self.pieces, subject).into();
         }
@@ -385,7 +390,13 @@ fn glob(pieces: &[Piece], subject: Subject<'_>) -> bool {
         }
         match back {
             Some((star, from)) if from < len => {
-                let from = from + subject.step(from);
+                let mut from = from + subject.step(from);
+                if let Some(Piece::Literal(text)) = pieces.get(star + 1) {
+                    // Nothing can fit before the next byte that the literal begins with.
+                    while from < len && subject.at(from) != text.first().copied() {
+                        from += 1;
+                    }
+                }
                 back = Some((star, from));
                 at = from;
                 piece = star + 1;
