@@ -24,6 +24,7 @@ def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     run([tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
          "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-addext", "basicConstraints=critical,CA:FALSE",
          "-keyout", folder / "key.pem", "-out", folder / "cert.pem"]).ok()
     return folder / "cert.pem", folder / "key.pem"
 
