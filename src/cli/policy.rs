@@ -187,17 +187,8 @@ fn compiled(file: &Path) -> Result<Policy, u8> {
 }
 
 fn check(file: &Path, strict: bool, also_at_store: bool) -> Result<u8, u8> {
-    let text = read(file)?;
-    let options = lint::Options { also_at_store };
-    let report = match short_form(&text) {
-        Some(form) => {
-            let document = form
-                .and_then(|f| f.expand())
-                .map_err(|e| complain(&format!("{}: {e}", file.display()), WRONG))?;
-            lint::Report::of(&document.to_json_pretty(), options)
-        }
-        None => lint::Report::of(&text, options),
-    };
+    let report = lint::Report::of(&read(file)?, lint::Options { also_at_store })
+        .map_err(|e| complain(&format!("{}: {e}", file.display()), WRONG))?;
     for line in report.to_string().lines() {
         say(&format!("{}: {line}", file.display()));
     }
