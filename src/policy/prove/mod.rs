@@ -23,7 +23,7 @@ const VALID_SSE: &[&str] = &["AES256", "aws:kms", "aws:kms:dsse"];
 /// What must not get through.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Question {
-    /// A write of an object without encryption: `x-amz-server-side-encryption` absent or no valid value, and no SSE-C.
+    /// A write of an object without encryption: neither `x-amz-server-side-encryption` nor SSE-C. (A value that is not valid is no write: it is refused with 400 whatever the policy says.)
     #[default]
     Encryption,
     /// A write that is not encrypted with this KMS key, named as here.
@@ -100,14 +100,9 @@ impl Verdict {
                 format!("proved: {question} ({classes} classes of requests, {looked} decisions)")
             }
             Self::Counterexample(request) => {
-                let note = if search::oddity(request) == 0 {
-                    ""
-                } else {
-                    "\n(its SSE headers are refused with 400 by Sealgate and by S3 themselves; the policy alone lets it through)"
-                };
                 let operation = request.operation.name();
                 format!(
-                    "not so: \"{question}\" does not hold; this {operation} gets through:\nsealgate policy test --policy {} {request}{note}",
+                    "not so: \"{question}\" does not hold; this {operation} gets through:\nsealgate policy test --policy {} {request}",
                     quoted(file)
                 )
             }
@@ -129,6 +124,10 @@ fn quoted(text: &str) -> String {
 
 /// Is this a request that the question asks for?
 fn bad(question: &Question, request: &Request) -> bool {
+    // Whatever a policy says, nothing is written by a request that S3 and Sealgate refuse for its SSE headers.
+    if !search::sse_is_valid(request) {
+        return false;
+    }
     let sse = request
         .header("x-amz-server-side-encryption")
         .unwrap_or_default();

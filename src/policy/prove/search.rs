@@ -239,6 +239,9 @@ impl Walk<'_> {
     }
 
     fn leaf(&mut self, cost: u32, request: &Request) {
+        if !bad(self.question, request) {
+            return;
+        }
         if self.left == 0 {
             self.over = true;
             return;
@@ -246,7 +249,6 @@ impl Walk<'_> {
         self.left -= 1;
         match request.passes(self.policy, self.setting) {
             Passed::Yes => {
-                let cost = cost + oddity(request);
                 if self.best.as_ref().is_none_or(|(best, _)| cost < *best) {
                     self.best = Some((cost, request.clone()));
                 }
@@ -273,20 +275,15 @@ fn fits(part: &Part, request: &Request) -> bool {
     }
 }
 
-/// What S3's own validation refuses whatever the policy says is shown only where nothing else gets through.
-pub(super) fn oddity(request: &Request) -> u32 {
+/// Whether S3's own validation takes the SSE headers, which it does whatever the policy says.
+pub(super) fn sse_is_valid(request: &Request) -> bool {
     let sse = request.header("x-amz-server-side-encryption");
-    let key_id = request
-        .header("x-amz-server-side-encryption-aws-kms-key-id")
-        .is_some();
     let customer = request.header("x-amz-server-side-encryption-customer-algorithm");
-    let odd = [
-        sse.is_some_and(|value| !super::VALID_SSE.contains(&value)),
-        key_id && !sse.is_some_and(|value| value.starts_with("aws:kms")),
-        sse.is_some() && customer.is_some(),
-        customer.is_some_and(|value| value != "AES256"),
-    ];
-    4 * odd.into_iter().map(u32::from).sum::<u32>()
+    let key_id = request.header("x-amz-server-side-encryption-aws-kms-key-id");
+    sse.is_none_or(|value| super::VALID_SSE.contains(&value))
+        && (key_id.is_none() || sse.is_some_and(|value| value.starts_with("aws:kms")))
+        && (sse.is_none() || customer.is_none())
+        && customer.is_none_or(|value| value == "AES256")
 }
 
 fn copies(request: &Request) -> bool {

@@ -58,9 +58,8 @@ fn the_documented_forms() {
     ];
     proved(&two, &Question::Encryption);
     proved(&two[..1], &Question::Encryption);
-    // A value that S3 does not know is not encryption.
-    let request = refuted(&two[1..], &Question::Encryption);
-    assert!(!VALID_SSE.contains(&request.header("x-amz-server-side-encryption").unwrap()));
+    // A value that S3 does not know passes the policy, and is refused all the same: nothing is written.
+    proved(&two[1..], &Question::Encryption);
 
     let wrong_only = when(&format!(
         "{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\"}},\"Null\":{{\"{SSE}\":\"false\"}}}}"
@@ -498,7 +497,7 @@ fn any_request() -> impl Strategy<Value = Request> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// What is proved, no request refutes; and a counterexample is one to the evaluator itself.
     #[test]
