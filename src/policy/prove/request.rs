@@ -229,6 +229,14 @@ impl Request {
         }) == Some(true)
     }
 
+    /// Does a policy of one statement allow it? Also where the router does not take the request: nothing is then known.
+    pub(super) fn allowed_by(&self, statement: &Policy, setting: Setting<'_>) -> bool {
+        let object = Target::Object(&self.bucket, self.key.as_bytes());
+        self.with(setting, |context, _, _| {
+            statement.decide(Action::PutObject, object, context).outcome == Outcome::Allowed
+        }) != Some(false)
+    }
+
     /// Is every action of the request let through?
     pub(super) fn passes(&self, policy: &Policy, setting: Setting<'_>) -> Passed {
         let judged = self.with(setting, |context, needed, source| {

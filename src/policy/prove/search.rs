@@ -1,7 +1,7 @@
 //! The walk over all classes of requests.
 //!
-//! Dimension by dimension; as soon as all facts are there that one Deny statement asks for, the evaluator is asked about that
-//! statement, and where it denies, all requests that go on from here are denied too.
+//! Dimension by dimension; as soon as all facts are there that one statement asks for, the evaluator is asked about that
+//! statement: where it denies, or where the last that could allow does not, all requests that go on from here are refused too.
 
 use super::dims::{About, Dim, Dims, Part, sources};
 use super::request::{Passed, Request, Setting};
@@ -9,8 +9,9 @@ use super::{Options, Question, Verdict, bad};
 use crate::policy::{Document, Effect, Key, Keys, Policy, Statement};
 use crate::s3::Operation;
 
-/// A Deny statement by itself, and where in the walk all that it asks for is known.
+/// A statement by itself, and where in the walk all that it asks for is known.
 struct Guard {
+    effect: Effect,
     policy: Policy,
     depth: usize,
 }
@@ -37,14 +38,12 @@ pub(super) fn search(
     found: Dims,
 ) -> Verdict {
     let document = policy.document();
-    let denies: Vec<&Statement> = document
+    // An Allow says nothing where none is needed.
+    let asked: Vec<(&Statement, Vec<About>)> = document
         .statements
         .iter()
-        .filter(|s| s.effect == Effect::Deny)
-        .collect();
-    let asked: Vec<(&Statement, Vec<About>)> = denies
-        .iter()
-        .map(|statement| (*statement, wants(statement, &found.dims)))
+        .filter(|s| s.effect == Effect::Deny || options.authorize)
+        .map(|statement| (statement, wants(statement, &found.dims)))
         .collect();
     let dims = order(found.dims, &asked);
     let place = |about: &About| {
@@ -61,6 +60,7 @@ pub(super) fn search(
         };
         if let Ok(policy) = Policy::compile(alone, Keys::Known) {
             guards.push(Guard {
+                effect: statement.effect,
                 policy,
                 depth: wants.iter().map(place).max().unwrap_or(0),
             });
@@ -93,7 +93,12 @@ pub(super) fn search(
         doubts: found.doubts,
         over: false,
     };
-    walk.go(0, 0, &empty());
+    let allows = walk
+        .guards
+        .iter()
+        .filter(|guard| guard.effect == Effect::Allow)
+        .count();
+    walk.go(0, 0, allows, &empty());
     let looked = options.max_evaluations - walk.left;
     match walk.best {
         Some((_, request)) => Verdict::Counterexample(Box::new(request)),
@@ -201,7 +206,7 @@ fn order(mut left: Vec<Dim>, asked: &[(&Statement, Vec<About>)]) -> Vec<Dim> {
 }
 
 impl Walk<'_> {
-    fn go(&mut self, depth: usize, cost: u32, request: &Request) {
+    fn go(&mut self, depth: usize, cost: u32, mut allows: usize, request: &Request) {
         if self.over || self.best.as_ref().is_some_and(|(best, _)| cost >= *best) {
             return;
         }
@@ -215,10 +220,18 @@ impl Walk<'_> {
                     return;
                 }
                 self.left -= 1;
-                if request.denied_by(&guard.policy, self.setting) {
-                    return;
+                match guard.effect {
+                    Effect::Deny if request.denied_by(&guard.policy, self.setting) => return,
+                    Effect::Allow if !request.allowed_by(&guard.policy, self.setting) => {
+                        allows -= 1
+                    }
+                    _ => {}
                 }
             }
+        }
+        // Where an Allow is needed and none is left, nothing that goes on from here gets through.
+        if self.setting.authorize && allows == 0 {
+            return;
         }
         let Some(dim) = self.dims.get(depth) else {
             self.leaf(cost, request);
@@ -234,7 +247,7 @@ impl Walk<'_> {
                 next.headers
                     .push(("x-amz-copy-source".to_owned(), "source/object".to_owned()));
             }
-            self.go(depth + 1, cost + more, &next);
+            self.go(depth + 1, cost + more, allows, &next);
         }
     }
 
