@@ -79,7 +79,7 @@ pub(super) fn tls_version_alone(view: &View<'_>, out: &mut Vec<Warning>) {
                             "s3:TlsVersion",
                             &["1.2"],
                         )]),
-                    ))
+                    ));
                 }
                 _ => {}
             }

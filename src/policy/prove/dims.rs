@@ -8,11 +8,8 @@ use super::classes::{Glob, Shape, classes};
 use super::people;
 use super::request::{Request, Signed};
 use super::{Options, Question};
-use crate::policy::{
-    Comparison, Condition, Document, Family, Key, Principal, Scalar, Version, date,
-};
+use crate::policy::{Condition, Document, Family, Key, Principal, Scalar, Version, date};
 use crate::s3::Operation;
-use crate::s3::query::encode;
 
 /// What a dimension is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,7 +44,7 @@ impl Part {
         match self {
             Self::Operation(operation) => request.operation = *operation,
             Self::Target(bucket, key) => {
-                (request.bucket, request.key) = (bucket.clone(), key.clone())
+                (request.bucket, request.key) = (bucket.clone(), key.clone());
             }
             Self::Who(who) => request.principal.clone_from(who),
             Self::Tls(version) => request.tls = *version,

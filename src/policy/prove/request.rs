@@ -374,9 +374,9 @@ impl fmt::Display for Request {
                 .all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c))
                 && !flag.is_empty();
             if plain {
-                f.write_str(&flag)?
+                f.write_str(&flag)?;
             } else {
-                write!(f, "'{}'", flag.replace('\'', "'\\''"))?
+                write!(f, "'{}'", flag.replace('\'', "'\\''"))?;
             }
             if flags.peek().is_some() {
                 f.write_str(" ")?;

@@ -223,7 +223,7 @@ impl Walk<'_> {
                 match guard.effect {
                     Effect::Deny if request.denied_by(&guard.policy, self.setting) => return,
                     Effect::Allow if !request.allowed_by(&guard.policy, self.setting) => {
-                        allows -= 1
+                        allows -= 1;
                     }
                     _ => {}
                 }

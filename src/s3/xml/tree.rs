@@ -168,7 +168,7 @@ impl Builder {
                     self.text(&piece, true)?;
                 }
                 Event::GeneralRef(name) => {
-                    self.text(reference(&name)?.encode_utf8(&mut [0; 4]), false)?
+                    self.text(reference(&name)?.encode_utf8(&mut [0; 4]), false)?;
                 }
                 Event::Comment(_) => {
                     if self
