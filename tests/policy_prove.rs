@@ -31,13 +31,19 @@ fn what_the_documented_policies_hold() {
             Verdict::Unknown(why) => panic!("{id}: {why}"),
         }
     }
-    // `not-action` denies every write, encrypted or not.
+    // `not-action` denies every write, encrypted or not. Those on the key id hold since a key id without aws:kms is
+    // refused with 400 whatever the policy says.
     assert_eq!(
         holds,
         [
             "sse-s3-two-statement",
             "sse-s3-notequals-only",
             "kms-require",
+            "kms-keyid-required",
+            "kms-specific-key",
+            "pitfall-and",
+            "kms-key-in-account",
+            "ssec-required",
             "not-action",
             "full-enforcing"
         ]

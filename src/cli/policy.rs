@@ -65,8 +65,8 @@ pub struct Test {
     /// A field of a POST form, `name=value`; may be given several times
     #[arg(long = "form", value_name = "NAME=VALUE", value_parser = field)]
     form: Vec<(String, String)>,
-    /// The version of TLS; without it, plain HTTP
-    #[arg(long)]
+    /// The version of TLS, 1.0 to 1.3; `none`, or without it, plain HTTP
+    #[arg(long, value_name = "VERSION")]
     tls: Option<String>,
     /// The caller's ARN; without it, anonymous
     #[arg(long)]
@@ -212,7 +212,7 @@ fn one(test: Test) -> Result<u8, u8> {
     }
     let request = Request {
         headers,
-        tls: test.tls,
+        tls: test.tls.filter(|version| version != "none"),
         auth: test
             .auth_type
             .or_else(|| signed.then(|| "REST-HEADER".to_owned())),
