@@ -258,4 +258,4 @@ def test_stops_in_order(scratch, fake):
         wire.send(b"world")
         assert wire.answer().status == 200, "a request under way is finished"
     assert gate.process.wait(15) == 0
-    assert [e["status"] for e in gate.audit() if e["request_id"]] == [200]
+    assert [(e["status"], e["unclean"]) for e in gate.audit()] == [(200, False)]

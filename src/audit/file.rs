@@ -1,7 +1,8 @@
 //! Where audit lines go: a file, standard output, or both.
 //!
 //! Lines gather in one buffer. A line that must be in the file before its answer is written at once, with all
-//! that gathered before it, in one `write`; others wait for it, for 32 KiB, or for [`AuditSink::flush`].
+//! that gathered before it, in one `write`. So are others while they are few; where they are many they wait for such
+//! a line, for 32 KiB, or for [`AuditSink::flush`].
 //! What could not be written stays in the buffer and is tried again from the very byte where it stopped, so
 //! a full disk leaves no torn line behind once there is room.
 
@@ -16,12 +17,15 @@ use std::time::SystemTime;
 
 use super::clock::TimeText;
 use super::event::Event;
-use super::line::{Stamp, write_end, write_line};
-use super::tail::tail;
+use super::line::{Stamp, write_line};
+use super::tail::{set_mark, tail, take_mark};
 use crate::config::Audit;
 
 /// The buffer is written when it has so many bytes.
 const GATHER: usize = 32 << 10;
+
+/// So many lines that could wait are written at once between two calls of [`AuditSink::flush`].
+const PROMPT: u32 = 8;
 
 /// The most that waits for an output that cannot be written; lines beyond it are lost, and counted.
 const MOST: usize = 1 << 20;
@@ -66,6 +70,8 @@ struct State {
     clock: TimeText,
     seq: u64,
     unclean: bool,
+    /// Lines that need not wait before the next flush.
+    prompt: u32,
     outputs: Vec<Output>,
 }
 
@@ -74,8 +80,8 @@ struct Output {
     to: Box<dyn Write + Send>,
     /// The bytes of the buffer that are written already.
     done: usize,
-    /// The same as `to`, where it is a file.
-    file: Option<File>,
+    /// The same as `to`, where it is a file, and its path.
+    file: Option<(File, PathBuf)>,
 }
 
 impl AuditSink {
@@ -101,7 +107,7 @@ impl AuditSink {
                 name: path.display().to_string(),
                 to: Box::new(to),
                 done: 0,
-                file: Some(file),
+                file: Some((file, path.clone())),
             });
         }
         if config.stdout {
@@ -134,6 +140,7 @@ impl AuditSink {
                 clock: TimeText::default(),
                 seq: 0,
                 unclean,
+                prompt: PROMPT,
                 outputs,
             }),
             start: start_id(),
@@ -152,35 +159,50 @@ impl AuditSink {
         self.append(&mut state, |stamp, clock, out| {
             write_line(event, stamp, clock, out);
         })?;
-        if durable || state.buffer.len() >= GATHER {
-            return self.write(&mut state);
+        if !durable && state.buffer.len() < GATHER {
+            if state.prompt == 0 {
+                return Ok(());
+            }
+            state.prompt -= 1;
         }
-        Ok(())
+        self.write(&mut state)
     }
 
-    /// Writes what has gathered: to be called every 100 ms or so. This is also what ends [`AuditSink::is_blocked`].
+    /// Writes what has gathered: to be called every 20 ms or so. This is also what ends [`AuditSink::is_blocked`].
     ///
     /// # Errors
     /// Lines cannot be written.
     pub fn flush(&self) -> Result<(), AuditError> {
-        self.write(&mut self.lock())
+        let mut state = self.lock();
+        state.prompt = PROMPT;
+        if state.buffer.is_empty() {
+            return Ok(());
+        }
+        self.write(&mut state)
     }
 
-    /// Ends the file: writes what has gathered and the line that says that this run ended well. To be called once, last.
+    /// Ends the file: writes what has gathered and notes beside the file that this run ended well. To be called once, last.
     ///
     /// # Errors
-    /// Lines cannot be written.
+    /// Lines cannot be written, or the note cannot.
     pub fn end(&self) -> Result<(), AuditError> {
         let mut state = self.lock();
-        self.append(&mut state, |stamp, clock, out| {
-            write_end(SystemTime::now(), stamp, clock, out);
-        })?;
         self.write(&mut state)?;
         for output in &state.outputs {
-            if let Some(file) = &output.file {
-                // Not all that can be opened can be synced: a pipe cannot.
-                let _ = file.sync_data();
-            }
+            let Some((file, path)) = &output.file else {
+                continue;
+            };
+            let ended = file.metadata().and_then(|meta| {
+                if !meta.is_file() {
+                    return Ok(());
+                }
+                file.sync_data()?;
+                set_mark(path, meta.len())
+            });
+            ended.map_err(|source| AuditError::Write {
+                output: output.name.clone(),
+                source,
+            })?;
         }
         Ok(())
     }
@@ -264,7 +286,7 @@ impl AuditSink {
 
 impl Drop for AuditSink {
     fn drop(&mut self) {
-        // Without the ending line: only who calls `end` says that all went well.
+        // Without the note: only who calls `end` says that all went well.
         let _ = self.flush();
     }
 }
@@ -293,13 +315,15 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
         return Ok((file, false));
     }
     let found = tail(&mut File::open(path)?)?;
-    if found.whole < file.metadata()?.len() {
+    let length = file.metadata()?.len();
+    let ended = take_mark(path, length)?;
+    if found.whole < length {
         file.set_len(found.whole)?;
     }
     if found.open {
         file.write_all(b"\n")?;
     }
-    Ok((file, found.unclean))
+    Ok((file, found.torn || (length > 0 && !ended)))
 }
 
 /// Random enough to tell starts apart: the system's seed of the standard hash maps, the time and the process.

@@ -19,8 +19,9 @@ impl Scratch {
             "sealgate-audit-{name}-{}.jsonl",
             std::process::id()
         ));
-        let _ = fs::remove_file(&path);
-        Self(path)
+        let scratch = Self(path);
+        scratch.remove();
+        scratch
     }
 
     fn open(&self) -> AuditSink {
@@ -30,6 +31,15 @@ impl Scratch {
             when_blocked: WhenBlocked::Refuse,
         })
         .unwrap()
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.0.with_extension("jsonl.end")
+    }
+
+    fn remove(&self) {
+        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(self.mark());
     }
 
     fn lines(&self) -> Vec<Value> {
@@ -42,7 +52,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        self.remove();
     }
 }
 
@@ -54,22 +64,28 @@ fn event() -> Event<'static> {
 fn durable_lines_are_there_and_others_wait() {
     let scratch = Scratch::new("durable");
     let sink = scratch.open();
-    sink.record(&event(), false).unwrap();
-    assert_eq!(scratch.lines().len(), 0);
+    for _ in 0..=PROMPT {
+        sink.record(&event(), false).unwrap();
+    }
+    let prompt = PROMPT as usize;
+    assert_eq!(scratch.lines().len(), prompt, "a few do not wait");
     sink.record(&event(), true).unwrap();
     let lines = scratch.lines();
-    assert_eq!(lines.len(), 2);
+    assert_eq!(lines.len(), prompt + 2);
     assert_eq!((&lines[0]["seq"], &lines[1]["seq"]), (&1.into(), &2.into()));
     assert_eq!(lines[0]["start"], sink.start());
     assert_eq!(lines[0]["unclean"], false);
     sink.record(&event(), false).unwrap();
+    assert_eq!(scratch.lines().len(), prompt + 2);
     sink.flush().unwrap();
-    assert_eq!(scratch.lines().len(), 3);
+    assert_eq!(scratch.lines().len(), prompt + 3);
+    sink.record(&event(), false).unwrap();
+    assert_eq!(scratch.lines().len(), prompt + 4);
     for _ in 0..100 {
         sink.record(&event(), false).unwrap();
     }
     assert!(
-        scratch.lines().len() > 3,
+        scratch.lines().len() > prompt + 12,
         "32 KiB are written without being asked"
     );
     let mode = fs::metadata(&scratch.0).unwrap().permissions().mode();
@@ -88,10 +104,26 @@ fn ended_files_are_clean() {
     assert_ne!(second.start(), id);
     second.record(&event(), true).unwrap();
     let lines = scratch.lines();
-    assert_eq!(lines.len(), 3);
-    assert_eq!(lines[1]["end"], true);
-    assert_eq!(lines[2]["unclean"], false);
-    assert_eq!(lines[2]["seq"], 1);
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[1]["unclean"], false);
+    assert_eq!(lines[1]["seq"], 1);
+    assert!(!scratch.mark().exists(), "the second run has not ended");
+}
+
+#[test]
+fn a_file_that_changed_since_its_end_is_unclean() {
+    let scratch = Scratch::new("changed");
+    for change in ["", "{}\n{}\n"] {
+        let first = scratch.open();
+        first.record(&event(), true).unwrap();
+        first.end().unwrap();
+        drop(first);
+        fs::write(&scratch.0, format!("{{}}\n{change}")).unwrap();
+        let second = scratch.open();
+        second.record(&event(), true).unwrap();
+        assert_eq!(scratch.lines().last().unwrap()["unclean"], true);
+        scratch.remove();
+    }
 }
 
 #[test]
@@ -114,7 +146,7 @@ fn killed_runs_are_told() {
 #[test]
 fn half_a_line_is_cut_off() {
     let scratch = Scratch::new("half");
-    fs::write(&scratch.0, "{\"end\":true}\n{\"time\":\"20").unwrap();
+    fs::write(&scratch.0, "{}\n{\"time\":\"20").unwrap();
     scratch.open().record(&event(), true).unwrap();
     let lines = scratch.lines();
     assert_eq!(lines.len(), 2);

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::clock::TimeText;
 use super::event::{Continue, Event, Reason};
@@ -91,47 +91,6 @@ pub fn write_line(event: &Event<'_>, stamp: Stamp<'_>, clock: &mut TimeText, out
     if event.error.is_some() {
         text(out, name!("error"), event.error);
     }
-    finish(stamp, out);
-}
-
-/// Appends the line that ends a file: all fixed names are `null`, and `end` is `true`.
-pub fn write_end(time: SystemTime, stamp: Stamp<'_>, clock: &mut TimeText, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"time\":\"");
-    clock.write(time, out);
-    out.push(b'"');
-    for name in [
-        name!("request_id"),
-        name!("store_request_id"),
-        name!("operation"),
-        name!("bucket"),
-        name!("key"),
-        name!("method"),
-        name!("status"),
-        name!("code"),
-        name!("decision"),
-        name!("reason"),
-        name!("policy"),
-        name!("sid"),
-        name!("condition"),
-        name!("rule"),
-        name!("principal"),
-        name!("verified"),
-        name!("source_ip"),
-        name!("tls"),
-        name!("user_agent"),
-        name!("sse_requested"),
-        name!("sse_confirmed"),
-        name!("sse_injected"),
-        name!("sealed"),
-        name!("bytes_in"),
-        name!("bytes_out"),
-        name!("bytes_refused"),
-        name!("duration_us"),
-        name!("store_us"),
-    ] {
-        text(out, name, None);
-    }
-    flag(out, name!("end"), true);
     finish(stamp, out);
 }
 

@@ -11,5 +11,5 @@ mod tail;
 pub use clock::TimeText;
 pub use event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
 pub use file::{AuditError, AuditSink};
-pub use line::{Stamp, write_end, write_line};
+pub use line::{Stamp, write_line};
 pub use metrics::{Metrics, Reload};

@@ -1,7 +1,12 @@
-//! How the earlier run left an audit file: with the line that ends it, without, or in the middle of a line.
+//! How the earlier run left an audit file: ended, not ended, or in the middle of a line.
+//!
+//! That a run ended its file stands beside it, in `<file>.end`: the file's length at that time, in bytes. So every line of the
+//! file itself is a request, and a file that was cut or added to since does not pass for one that was ended.
 
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 /// How far back the last line is looked for.
 const REACH: u64 = 1 << 20;
@@ -16,8 +21,33 @@ pub struct Tail {
     pub whole: u64,
     /// Whether what is left does not end with a newline: not a line that was written here, so it is kept.
     pub open: bool,
-    /// Whether it holds anything and its last line is not one that ends it.
-    pub unclean: bool,
+    /// Whether it ends in the middle of a line.
+    pub torn: bool,
+}
+
+/// Where the length of the ended file stands.
+fn mark(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".end");
+    name.into()
+}
+
+/// Says that the run ended its file, of `length` bytes.
+pub fn set_mark(path: &Path, length: u64) -> io::Result<()> {
+    fs::write(mark(path), format!("{length}\n"))
+}
+
+/// Whether a run ended this file at `length` bytes. The mark is taken away: the next end must be said anew.
+///
+/// # Errors
+/// There is a mark and it cannot be removed.
+pub fn take_mark(path: &Path, length: u64) -> io::Result<bool> {
+    let path = mark(path);
+    let ended = fs::read_to_string(&path).is_ok_and(|text| text.trim().parse() == Ok(length));
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(ended),
+    }
 }
 
 /// Looks at the end of a file.
@@ -27,22 +57,14 @@ pub fn tail(file: &mut File) -> io::Result<Tail> {
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     file.take(REACH).read_to_end(&mut bytes)?;
-    let (lines, half) = match bytes.iter().rposition(|&b| b == b'\n') {
-        Some(newline) => bytes.split_at(newline + 1),
-        None => (&[][..], &bytes[..]),
-    };
-    let line = lines
-        .strip_suffix(b"\n")
-        .and_then(|lines| lines.rsplit(|&b| b == b'\n').next())
-        .unwrap_or_default();
-    let ended = serde_json::from_slice::<serde_json::Value>(line)
-        .is_ok_and(|line| line.get("end") == Some(&serde_json::Value::Bool(true)));
+    let start = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |newline| newline + 1);
+    let half = &bytes[start..];
     // Never a byte of a file that was named by mistake.
     let ours = half.starts_with(BEGIN) || BEGIN.starts_with(half);
     let cut = if ours { half.len() } else { 0 };
     Ok(Tail {
         whole: length - u64::try_from(cut).unwrap_or(0),
         open: !ours,
-        unclean: !half.is_empty() || (!lines.is_empty() && !ended),
+        torn: !half.is_empty(),
     })
 }

@@ -59,24 +59,47 @@ impl Answer {
         }
     }
 
-    fn text(&self, ids: &Ids, id: &RequestId) -> (String, String) {
+    /// The answer as the client of this request gets it.
+    #[must_use]
+    pub fn render(&self, ids: &Ids, id: &RequestId) -> Rendered {
         let host_id = ids.host_id(id);
         let body = match &self.body {
             Body::Error(error) => error.to_xml(id.as_str(), &host_id),
             Body::Document(xml) => xml.clone(),
         };
-        (host_id, body)
+        Rendered {
+            status: self.status,
+            id: *id,
+            host_id,
+            body,
+        }
+    }
+}
+
+/// An answer, written out.
+#[derive(Debug)]
+pub struct Rendered {
+    status: u16,
+    id: RequestId,
+    host_id: String,
+    body: String,
+}
+
+impl Rendered {
+    /// Bytes of the body.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        self.body.len() as u64
     }
 
     /// Writes the answer; the connection's fate is decided by the session's keep-alive before.
     ///
     /// # Errors
     /// The client cannot be written to.
-    pub async fn write(&self, session: &mut Session, ids: &Ids, id: &RequestId) -> Result<()> {
-        let (host_id, body) = self.text(ids, id);
+    pub async fn write(self, session: &mut Session) -> Result<()> {
         let mut head = ResponseHeader::build_no_case(self.status, Some(8))?;
-        head.insert_header("x-amz-request-id", id.as_str())?;
-        head.insert_header("x-amz-id-2", host_id)?;
+        head.insert_header("x-amz-request-id", self.id.as_str())?;
+        head.insert_header("x-amz-id-2", self.host_id)?;
         head.insert_header(header::CONTENT_TYPE, "application/xml")?;
         if session.req_header().method == Method::HEAD {
             session
@@ -85,28 +108,27 @@ impl Answer {
                 .await?;
             session.downstream_session.finish_body().await
         } else {
-            head.insert_header(header::CONTENT_LENGTH, body.len())?;
+            head.insert_header(header::CONTENT_LENGTH, self.body.len())?;
             session
                 .downstream_session
                 .write_response_header(Box::new(head))
                 .await?;
             session
                 .downstream_session
-                .write_response_body(Bytes::from(body), true)
+                .write_response_body(Bytes::from(self.body), true)
                 .await
         }
     }
 
     /// The whole answer as bytes, for a request that was never parsed. It ends the connection.
     #[must_use]
-    pub fn to_bytes(&self, ids: &Ids, id: &RequestId) -> Vec<u8> {
-        let (host_id, body) = self.text(ids, id);
+    pub fn to_bytes(&self) -> Vec<u8> {
         let reason = http::StatusCode::from_u16(self.status)
             .ok()
             .and_then(|s| s.canonical_reason())
             .unwrap_or("Error");
         let status = self.status;
-        let id = id.as_str();
+        let (id, host_id, body) = (self.id.as_str(), &self.host_id, &self.body);
         format!(
             "HTTP/1.1 {status} {reason}\r\nx-amz-request-id: {id}\r\nx-amz-id-2: {host_id}\r\nContent-Type: application/xml\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n{body}",

@@ -52,7 +52,7 @@ const WRITE_BUFFER: usize = 16 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shorter than the idle timeout of common stores, so that a kept connection is rarely closed under a request.
 const STORE_IDLE_TIMEOUT: Duration = Duration::from_secs(25);
-const FLUSH_EVERY: Duration = Duration::from_millis(100);
+const FLUSH_EVERY: Duration = Duration::from_millis(20);
 /// What "no timeout" is to those who want a number.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -257,7 +257,7 @@ fn tls_settings(tls: &crate::config::ListenerTls) -> Result<TlsSettings, StartEr
     })
 }
 
-/// Lines of reads wait for company; not longer than this.
+/// Lines of reads wait for company where there are many; not longer than this.
 fn flush_regularly(shared: &Arc<Shared>) {
     let weak = Arc::downgrade(shared);
     std::thread::spawn(move || {

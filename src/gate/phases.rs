@@ -47,18 +47,19 @@ impl Gate {
     /// Answers in the store's place; the line is in the file first.
     async fn answer(&self, session: &mut Session, ctx: &mut Ctx, answer: Answer) -> Result<()> {
         ctx.note_answer(&answer);
-        let answer = match ctx.record(&self.0, session) {
-            Ok(()) => answer,
-            Err(error) => {
-                tracing::error!(%error, "an audit line cannot be written; requests are refused until it can");
-                unrecorded()
-            }
-        };
+        let mut rendered = answer.render(&self.0.ids, &ctx.id);
+        if session.req_header().method != Method::HEAD {
+            ctx.bytes_out = rendered.body_bytes();
+        }
+        if let Err(error) = ctx.record(&self.0, session) {
+            tracing::error!(%error, "an audit line cannot be written; requests are refused until it can");
+            rendered = unrecorded().render(&self.0.ids, &ctx.id);
+        }
         if !body_done(session) {
             // What follows could be the body, and must never be read as a request.
             session.set_keepalive(None);
         }
-        answer.write(session, &self.0.ids, &ctx.id).await?;
+        rendered.write(session).await?;
         if let Some(conn) = &ctx.conn {
             conn.answered();
         }

@@ -40,6 +40,7 @@ pub async fn refuse_head(
     };
     let answer = Answer::error(S3Error::new(code, message), Decision::Error, reason);
     let id = shared.ids.next();
+    let rendered = answer.render(&shared.ids, &id);
     let event = Event {
         status: Some(answer.status),
         code: answer.code,
@@ -47,14 +48,14 @@ pub async fn refuse_head(
         source_ip: Some(client.ip),
         tls: client.tls,
         error: answer.error.as_deref(),
+        bytes_out: rendered.body_bytes(),
         duration: Duration::ZERO,
         // What stands for the method has not been understood.
         ..Event::new(SystemTime::now(), id.as_str(), "", Decision::Error)
     };
     // The request did nothing; a line that cannot be written is counted by the sink and must not hold up the refusal.
     let _ = shared.record(&event, false);
-    let bytes = answer.to_bytes(&shared.ids, &id);
-    if rest.stream.write_all(&bytes).await.is_ok() {
+    if rest.stream.write_all(&rendered.to_bytes()).await.is_ok() {
         let _ = rest.stream.flush().await;
     }
 }

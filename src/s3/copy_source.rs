@@ -41,7 +41,11 @@ impl<'a> CopySource<'a> {
     /// # Errors
     /// Whatever two stores could read differently is refused: see [`CopySourceError`].
     pub fn parse(value: &'a str) -> Result<Self, CopySourceError> {
-        let value = value.strip_prefix('/').unwrap_or(value);
+        // S3 decodes before it looks for the slash at the start.
+        let value = ["/", "%2F", "%2f"]
+            .iter()
+            .find_map(|slash| value.strip_prefix(slash))
+            .unwrap_or(value);
         let (path, version) = match value.split_once('?') {
             Some((path, suffix)) => (
                 path,
@@ -169,6 +173,8 @@ mod tests {
             ("b/k", "b", "k", None),
             ("/bucket/a/b", "bucket", "a/b", None),
             ("bucket%2Fa%2Fb", "bucket", "a/b", None),
+            ("%2Fbucket%2Fa", "bucket", "a", None),
+            ("%2fbucket/a", "bucket", "a", None),
             (
                 "/bucket/a%20b%3Fc?versionId=v1",
                 "bucket",
@@ -211,6 +217,8 @@ mod tests {
             "bucket/",
             "/bucket",
             "//bucket/k",
+            "/%2Fbucket/k",
+            "%2F/bucket/k",
             "b/k?",
             "b/k?versionId=",
             "b/k?foo",
