@@ -163,8 +163,8 @@ def idle_memory(pid, port):
     quiet = rss_mib(pid)
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(1000)]
     for s in sockets:
+        # Each has been used, and is idle since.
         s.sendall(b"GET /data/4k HTTP/1.1\r\nHost: x\r\n\r\n")
-    for s in sockets:
         s.settimeout(10)
         got = b""
         while len(got) < 4096:

@@ -48,7 +48,9 @@ use crate::{
 const MOST_FIELDS: u64 = 256;
 const MOST_HEAD_BYTES: u64 = (1 << 20) - 1;
 /// Response heads and small bodies leave in one send up to this size, in bytes.
-const WRITE_BUFFER: usize = 16 * 1024;
+const WRITE_BUFFER: usize = 8 * 1024;
+/// Idle connections to the store that are kept at most.
+const STORE_CONNECTIONS_KEPT: usize = 256;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shorter than the idle timeout of common stores, so that a kept connection is rarely closed under a request.
 const STORE_IDLE_TIMEOUT: Duration = Duration::from_secs(25);
@@ -233,7 +235,7 @@ fn address(config: &Config) -> store::StoreAddress {
 
 fn connector_options(config: &Config) -> ConnectorOptions {
     let text = |path: &PathBuf| path.display().to_string();
-    let mut options = ConnectorOptions::new(1024);
+    let mut options = ConnectorOptions::new(STORE_CONNECTIONS_KEPT);
     options.ca_file = config.store.tls.ca.as_ref().map(text);
     options.cert_key_file = config
         .store
