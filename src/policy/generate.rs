@@ -1,6 +1,6 @@
 //! A policy from a few choices: the part of AWS's policy generator that is about encryption and transport.
 //!
-//! What comes out passes [`super::check`] and [`super::lint`] without a word, and [`super::prove`] for what was asked.
+//! What comes out passes [`super::check()`] and [`super::lint`] without a word, and [`super::prove`] for what was asked.
 
 use super::document::{Clause, Condition, Document, Effect, PrincipalClause, PrincipalEntry, PrincipalKind, Principals, Scalar, Statement, Version};
 use super::operator::{Comparison, Operator};
