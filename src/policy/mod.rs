@@ -1,6 +1,6 @@
 //! The bucket-policy language: AWS's JSON read, checked, compiled and decided.
 //!
-//! [`json`] → [`parse`] → [`document`] is what was written; [`check`] says what AWS would refuse; [`compiled`] makes it
+//! [`json`] → [`parse`] → [`document`] is what was written; [`check()`] says what AWS would refuse; [`compiled`] makes it
 //! ready; [`evaluate`] decides with the facts of a [`evaluate::Context`].
 
 pub mod action_set;

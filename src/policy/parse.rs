@@ -32,7 +32,7 @@ impl Parsed {
 }
 
 impl Document {
-    /// Reads the shape of a policy; what its values mean is [`super::check`]'s.
+    /// Reads the shape of a policy; what its values mean is [`super::check()`]'s.
     ///
     /// # Errors
     /// All issues of shape.
