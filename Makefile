@@ -1,5 +1,5 @@
 # One word for each habit. `make test` and `make demo` need nothing typed before them.
-.PHONY: build test lint fmt doc fuzz bench demo tools
+.PHONY: build test lint fmt doc fuzz bench side-by-side demo tools
 
 tools_env = eval "$$(scripts/tools env)"
 
@@ -29,6 +29,11 @@ fuzz:
 
 bench:
 	cargo bench
+
+# CPU time a request beside HAProxy; needs haproxy, nginx, wrk and taskset.
+side-by-side:
+	cargo build --release
+	python3 benches/side_by_side.py
 
 demo:
 	@scripts/tools check-build

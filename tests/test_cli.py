@@ -17,7 +17,7 @@ def gate(*words, cwd: Path | None = None):
 
 def statement(**more) -> dict:
     return {
-        "Sid": "S", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::b/*",
+        "Sid": "S", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::bucket/*",
         "Condition": {"Null": {"s3:x-amz-server-side-encryption": "true"}}, **more,
     }
 
@@ -76,10 +76,10 @@ def test_cases_that_cannot_be_read(tmp_path, text):
 
 def test_one_request_by_flags(policy):
     path = policy(statement())
-    done = gate("policy", "test", "--policy", path, "--method", "PUT", "--path", "/b/k")
+    done = gate("policy", "test", "--policy", path, "--method", "PUT", "--path", "/bucket/k")
     assert "S" in done.out and "x-amz-server-side-encryption" in done.out, done
     assert "den" in done.out.lower()
-    done = gate("policy", "test", "--policy", path, "--method", "PUT", "--path", "/b/k", "--header", "x-amz-server-side-encryption: AES256")
+    done = gate("policy", "test", "--policy", path, "--method", "PUT", "--path", "/bucket/k", "--header", "x-amz-server-side-encryption: AES256")
     assert done.code == 0, done
 
 
@@ -94,7 +94,7 @@ def test_check_good(policy):
 BAD = {
     "unknown key": statement(Condition={"Null": {"s3:nonsense": "true"}}),
     "unknown operator": statement(Condition={"StringNearly": {"s3:x-amz-acl": "x"}}),
-    "object action on a bucket": statement(Resource="arn:aws:s3:::b"),
+    "object action on a bucket": statement(Resource="arn:aws:s3:::bucket"),
     "no effect": {k: v for k, v in statement().items() if k != "Effect"},
     "unknown element": statement(Nonsense=1),
     "no action": {k: v for k, v in statement().items() if k != "Action"},
@@ -112,7 +112,7 @@ def test_check_bad(policy, bad):
 
 
 def test_check_in_the_words_of_aws(policy):
-    done = gate("policy", "check", policy(statement(Resource="arn:aws:s3:::b")))
+    done = gate("policy", "check", policy(statement(Resource="arn:aws:s3:::bucket")))
     text = done.out + done.err
     assert "Action does not apply to any resource(s) in statement" in text and "/*" in text
 
@@ -120,7 +120,7 @@ def test_check_in_the_words_of_aws(policy):
 def test_check_duplicate_keys(tmp_path):
     path = tmp_path / "p.json"
     path.write_text('{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Effect":"Allow","Principal":"*","Action":"s3:*",'
-                    '"Resource":"arn:aws:s3:::b/*"}]}')
+                    '"Resource":"arn:aws:s3:::bucket/*"}]}')
     assert gate("policy", "check", path).code == 1
 
 
@@ -129,7 +129,7 @@ TRAPS = {
     "ForAllValues": statement(Condition={"ForAllValues:StringEquals": {"s3:x-amz-server-side-encryption": "x"}}),
     "key id alone": statement(Condition={"StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "arn:aws:kms:us-east-1:1:key/k"}}),
     "ams:kms": statement(Condition={"StringNotEquals": {"s3:x-amz-server-side-encryption": "ams:kms"}}),
-    "denies everything": statement(Action="s3:*", Resource=["arn:aws:s3:::b", "arn:aws:s3:::b/*"], Condition={}),
+    "denies everything": statement(Action="s3:*", Resource=["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"], Condition={}),
 }
 
 
@@ -150,7 +150,8 @@ def test_check_unreadable(tmp_path):
 
 
 def test_prove_proved(policy):
-    done = gate("policy", "prove", policy(statement()))
+    other = statement(Sid="T", Condition={"StringNotEquals": {"s3:x-amz-server-side-encryption": ["AES256", "aws:kms"]}})
+    done = gate("policy", "prove", policy(statement(), other))
     assert done.code == 0 and "proved" in done.out, done
 
 
@@ -162,7 +163,7 @@ def test_prove_counterexample(policy):
 
 
 def test_prove_of_a_prefix_finds_the_rest(policy):
-    done = gate("policy", "prove", policy(statement(Resource="arn:aws:s3:::b/only/*")))
+    done = gate("policy", "prove", policy(statement(Resource="arn:aws:s3:::bucket/only/*")))
     assert done.code == 1, done
 
 
@@ -171,7 +172,7 @@ def test_prove_of_a_prefix_finds_the_rest(policy):
 
 def test_expand(tmp_path):
     path = tmp_path / "short.yaml"
-    path.write_text("bucket: b\nrequire: aws:kms\ntls: \"1.2\"\n")
+    path.write_text("bucket: bucket\nrequire: aws:kms\ntls: \"1.2\"\n")
     done = gate("policy", "expand", path).ok()
     document = json.loads(done.out)
     assert document["Version"] == "2012-10-17"
@@ -184,7 +185,7 @@ def test_expand(tmp_path):
 def test_generate(tmp_path):
     done = gate("policy", "generate", "--help").ok()
     assert "--bucket" in done.out
-    done = gate("policy", "generate", "--bucket", "b", "--require", "aws:kms").ok()
+    done = gate("policy", "generate", "--bucket", "bucket", "--require", "aws:kms").ok()
     out = tmp_path / "out.json"
     out.write_text(done.out)
     gate("policy", "check", out).ok()

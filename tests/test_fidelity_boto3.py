@@ -28,8 +28,8 @@ def buckets(r: Recorder):
     r.call("head_bucket")
     r.call("get_bucket_location")
     r.call("create_bucket", "again")
-    r.call("head_bucket", "absent", Bucket="no-such-bucket-here")
-    r.call("list_objects_v2", "absent", Bucket="no-such-bucket-here")
+    r.call("head_bucket", "absent", Bucket=f"no-{r.bucket}")
+    r.call("list_objects_v2", "absent", Bucket=f"no-{r.bucket}")
     names = [b["Name"] for b in r.s3.list_buckets()["Buckets"]]
     r.note("listed", r.bucket in names)
     r.call("get_bucket_versioning")
@@ -233,8 +233,8 @@ def checksums(r: Recorder):
 @scenario
 def errors(r: Recorder):
     r.call("get_object", "no key", Key="absent/ü")
-    r.call("get_object", "no bucket", Bucket="no-such-bucket-here", Key="k")
-    r.call("put_object", "no bucket", Bucket="no-such-bucket-here", Key="k", Body=BODY)
+    r.call("get_object", "no bucket", Bucket=f"no-{r.bucket}", Key="k")
+    r.call("put_object", "no bucket", Bucket=f"no-{r.bucket}", Key="k", Body=BODY)
     # Asked directly, Garage takes the next request of this connection for the body that it refused.
     r.reconnect()
     r.call("put_object", "after it", Key="k", Body=BODY)

@@ -13,7 +13,11 @@ fn read(boundary: &Boundary, body: &[u8], step: usize) -> Option<(String, usize,
             Ok(Progress::More) => {}
             Ok(Progress::File(form)) => {
                 assert!(body.starts_with(reader.raw()));
-                return Some((form.key().to_owned(), form.file_offset(), form.headers().len()));
+                return Some((
+                    form.key().to_owned(),
+                    form.file_offset(),
+                    form.headers().len(),
+                ));
             }
             Err(_) => return None,
         }
@@ -22,14 +26,20 @@ fn read(boundary: &Boundary, body: &[u8], step: usize) -> Option<(String, usize,
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((step, body)) = input.split_first() else { return };
-    let Ok(boundary) = Boundary::new("b") else { return };
+    let Some((step, body)) = input.split_first() else {
+        return;
+    };
+    let Ok(boundary) = Boundary::new("b") else {
+        return;
+    };
     let _ = Boundary::from_content_type(body);
     let whole = read(&boundary, body, body.len().max(1));
     let cut = read(&boundary, body, usize::from(*step).max(1));
     assert_eq!(whole, cut);
     if let Some((_, offset, _)) = whole {
         let mut tail = Tail::new(&boundary);
-        let _ = body[offset..].chunks(usize::from(*step).max(1)).try_for_each(|chunk| tail.feed(chunk));
+        let _ = body[offset..]
+            .chunks(usize::from(*step).max(1))
+            .try_for_each(|chunk| tail.feed(chunk));
     }
 });

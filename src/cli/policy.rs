@@ -6,10 +6,10 @@ use clap::{Args, Subcommand};
 
 use super::{GOOD, UNUSABLE, WRONG, complain, read, say};
 use crate::policy::{
-    Document, Keys, Multipart, Outcome, Policy, ShortForm,
+    Multipart, Outcome, Policy,
     cases::{CaseFile, DEFAULT_ACCOUNT, Request},
     generate::{self, Choices},
-    lint, prove,
+    lint, prove, source,
 };
 
 /// What can be done with a bucket policy. A policy is a file of AWS's JSON, or of the short form in YAML.
@@ -65,8 +65,8 @@ pub struct Test {
     /// A field of a POST form, `name=value`; may be given several times
     #[arg(long = "form", value_name = "NAME=VALUE", value_parser = field)]
     form: Vec<(String, String)>,
-    /// The version of TLS; without it, plain HTTP
-    #[arg(long)]
+    /// The version of TLS, 1.0 to 1.3; `none`, or without it, plain HTTP
+    #[arg(long, value_name = "VERSION")]
     tls: Option<String>,
     /// The caller's ARN; without it, anonymous
     #[arg(long)]
@@ -150,54 +150,33 @@ pub fn run(command: PolicyCommand) -> u8 {
             None => one(*test),
         },
         PolicyCommand::Prove(prove) => prove_it(&prove),
-        PolicyCommand::Expand { file } => document(&file).map(|(_, document)| {
-            say(&document.to_json_pretty());
-            GOOD
-        }),
+        PolicyCommand::Expand { file } => expand(&file),
         PolicyCommand::Generate(choices) => Ok(generate_it(choices)),
     };
     done.unwrap_or_else(|code| code)
 }
 
-/// The text and the document of a policy in either form.
-fn document(file: &Path) -> Result<(String, Document), u8> {
-    let text = read(file)?;
-    let wrong = |e: &dyn std::fmt::Display| complain(&format!("{}: {e}", file.display()), WRONG);
-    let document = match short_form(&text) {
-        Some(form) => form.and_then(|f| f.expand()).map_err(|e| wrong(&e))?,
-        None => crate::policy::parse::read(&text)
-            .into_result()
-            .map_err(|e| wrong(&e))?,
-    };
-    Ok((text, document))
-}
-
-fn short_form(text: &str) -> Option<Result<ShortForm, crate::policy::ShortError>> {
-    let yaml = serde_yaml::from_str(text).ok()?;
-    ShortForm::is_meant(&yaml).then(|| ShortForm::from_yaml(&yaml))
+/// What is wrong with a file, said with its name.
+fn wrong(file: &Path, what: &impl std::fmt::Display) -> u8 {
+    complain(&format!("{}: {what}", file.display()), WRONG)
 }
 
 fn compiled(file: &Path) -> Result<Policy, u8> {
-    let wrong = |e: &dyn std::fmt::Display| complain(&format!("{}: {e}", file.display()), WRONG);
-    let (text, document) = document(file)?;
-    match short_form(&text) {
-        Some(_) => Policy::compile(document, Keys::Known).map_err(|e| wrong(&e)),
-        None => Policy::load(&text).map_err(|e| wrong(&e)),
-    }
+    Policy::load_any(&read(file)?).map_err(|e| wrong(file, &e))
+}
+
+fn expand(file: &Path) -> Result<u8, u8> {
+    let document = source::read_any(&read(file)?)
+        .map_err(|e| wrong(file, &e))?
+        .into_result()
+        .map_err(|e| wrong(file, &e))?;
+    say(&document.to_json_pretty());
+    Ok(GOOD)
 }
 
 fn check(file: &Path, strict: bool, also_at_store: bool) -> Result<u8, u8> {
-    let text = read(file)?;
-    let options = lint::Options { also_at_store };
-    let report = match short_form(&text) {
-        Some(form) => {
-            let document = form
-                .and_then(|f| f.expand())
-                .map_err(|e| complain(&format!("{}: {e}", file.display()), WRONG))?;
-            lint::Report::of(&document.to_json_pretty(), options)
-        }
-        None => lint::Report::of(&text, options),
-    };
+    let report = lint::Report::of(&read(file)?, lint::Options { also_at_store })
+        .map_err(|e| wrong(file, &e))?;
     for line in report.to_string().lines() {
         say(&format!("{}: {line}", file.display()));
     }
@@ -233,7 +212,7 @@ fn one(test: Test) -> Result<u8, u8> {
     }
     let request = Request {
         headers,
-        tls: test.tls,
+        tls: test.tls.filter(|version| version != "none"),
         auth: test
             .auth_type
             .or_else(|| signed.then(|| "REST-HEADER".to_owned())),

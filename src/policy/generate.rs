@@ -1,8 +1,11 @@
 //! A policy from a few choices: the part of AWS's policy generator that is about encryption and transport.
 //!
-//! What comes out passes [`super::check`] and [`super::lint`] without a word, and [`super::prove`] for what was asked.
+//! What comes out passes [`super::check()`] and [`super::lint`] without a word, and [`super::prove`] for what was asked.
 
-use super::document::{Clause, Condition, Document, Effect, PrincipalClause, PrincipalEntry, PrincipalKind, Principals, Scalar, Statement, Version};
+use super::document::{
+    Clause, Condition, Document, Effect, PrincipalClause, PrincipalEntry, PrincipalKind,
+    Principals, Scalar, Statement, Version,
+};
 use super::operator::{Comparison, Operator};
 use super::principal::{Principal, is_account};
 use super::{Issue, Issues, check};
@@ -70,13 +73,19 @@ pub enum GenerateError {
     #[error("`{0}` is no encryption: write any, AES256, aws:kms, aws:kms:dsse or sse-c")]
     Require(String),
     /// No bucket's name.
-    #[error("`{0}` is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")]
+    #[error(
+        "`{0}` is not the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens"
+    )]
     Bucket(String),
     /// A prefix that is a pattern.
-    #[error("`{0}` has a character that means something in a policy (* ? $): name the prefix itself")]
+    #[error(
+        "`{0}` has a character that means something in a policy (* ? $): name the prefix itself"
+    )]
     Prefix(String),
     /// A key that is not named by its ARN.
-    #[error("`{0}` is not a KMS key's ARN: write arn:aws:kms:REGION:ACCOUNT:key/ID, for the header is compared as it is sent")]
+    #[error(
+        "`{0}` is not a KMS key's ARN: write arn:aws:kms:REGION:ACCOUNT:key/ID, for the header is compared as it is sent"
+    )]
     KeyId(String),
     /// A key id without KMS.
     #[error("key ids go with aws:kms or aws:kms:dsse: set what is required to one of them")]
@@ -88,7 +97,9 @@ pub enum GenerateError {
     #[error("`{0}` is no version of TLS: write 1.0, 1.1, 1.2 or 1.3")]
     Tls(String),
     /// No principal.
-    #[error("`{0}` is no principal: write an account's 12 digits, or an ARN such as arn:aws:iam::ACCOUNT:user/NAME")]
+    #[error(
+        "`{0}` is no principal: write an account's 12 digits, or an ARN such as arn:aws:iam::ACCOUNT:user/NAME"
+    )]
     Principal(String),
     /// No address.
     #[error("`{0}` is no address and no range: write 192.0.2.0/24 or 2001:db8::/32")]
@@ -113,9 +124,17 @@ pub fn generate(choices: &Choices) -> Result<Document, GenerateError> {
     if maker.statements.is_empty() {
         return Err(GenerateError::Nothing);
     }
-    let document = Document { version: Some(Version::V2012), id: None, statements: maker.statements };
+    let document = Document {
+        version: Some(Version::V2012),
+        id: None,
+        statements: maker.statements,
+    };
     let issues: Vec<Issue> = check::check(&document);
-    if issues.is_empty() { Ok(document) } else { Err(GenerateError::Refused(Issues(issues))) }
+    if issues.is_empty() {
+        Ok(document)
+    } else {
+        Err(GenerateError::Refused(Issues(issues)))
+    }
 }
 
 struct Maker<'a> {
@@ -131,13 +150,16 @@ impl<'a> Maker<'a> {
     fn new(choices: &'a Choices) -> Result<Self, GenerateError> {
         let bucket = &choices.bucket;
         let good = (3..=63).contains(&bucket.len())
-            && bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
+            && bucket
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
             && bucket.starts_with(|c: char| c.is_ascii_alphanumeric())
             && bucket.ends_with(|c: char| c.is_ascii_alphanumeric());
         if !good {
             return Err(GenerateError::Bucket(bucket.clone()));
         }
-        if choices.prefix.contains(['*', '?', '$']) || choices.prefix.chars().any(char::is_control) {
+        if choices.prefix.contains(['*', '?', '$']) || choices.prefix.chars().any(char::is_control)
+        {
             return Err(GenerateError::Prefix(choices.prefix.clone()));
         }
         let arn = format!("arn:aws:s3:::{bucket}");
@@ -149,15 +171,30 @@ impl<'a> Maker<'a> {
         })
     }
 
-    fn deny(&mut self, sid: &str, action: &str, resources: Vec<String>, conditions: Vec<Condition>) {
+    fn deny(
+        &mut self,
+        sid: &str,
+        action: &str,
+        resources: Vec<String>,
+        conditions: Vec<Condition>,
+    ) {
         self.statements.push(Statement {
             index: self.statements.len(),
             line: 0,
             sid: Some(sid.to_owned()),
             effect: Effect::Deny,
-            principal: PrincipalClause { negated: false, who: Principals::Everyone },
-            action: Clause { negated: false, patterns: vec![action.to_owned()] },
-            resource: Clause { negated: false, patterns: resources },
+            principal: PrincipalClause {
+                negated: false,
+                who: Principals::Everyone,
+            },
+            action: Clause {
+                negated: false,
+                patterns: vec![action.to_owned()],
+            },
+            resource: Clause {
+                negated: false,
+                patterns: resources,
+            },
             conditions,
         });
     }
@@ -178,19 +215,38 @@ impl<'a> Maker<'a> {
         match choices.require {
             None => {}
             Some(Require::Any) => {
-                self.write("DenyUnencryptedWrites", vec![null(SSE, true), null(SSE_C, true)]);
+                self.write(
+                    "DenyUnencryptedWrites",
+                    vec![null(SSE, true), null(SSE_C, true)],
+                );
                 self.write(
                     "DenyUnknownEncryption",
-                    vec![is(Comparison::StringNotEquals, SSE, &["AES256", "aws:kms", "aws:kms:dsse"]), null(SSE, false)],
+                    vec![
+                        is(
+                            Comparison::StringNotEquals,
+                            SSE,
+                            &["AES256", "aws:kms", "aws:kms:dsse"],
+                        ),
+                        null(SSE, false),
+                    ],
                 );
-                self.write("DenyUnknownCustomerAlgorithm", vec![is(Comparison::StringNotEquals, SSE_C, &["AES256"]), null(SSE_C, false)]);
+                self.write(
+                    "DenyUnknownCustomerAlgorithm",
+                    vec![
+                        is(Comparison::StringNotEquals, SSE_C, &["AES256"]),
+                        null(SSE_C, false),
+                    ],
+                );
             }
             Some(Require::Aes256) => self.header("AES256"),
             Some(Require::Kms) => self.header("aws:kms"),
             Some(Require::KmsDsse) => self.header("aws:kms:dsse"),
             Some(Require::SseC) => {
                 self.write("DenyWritesWithoutCustomerKey", vec![null(SSE_C, true)]);
-                self.write("DenyWrongCustomerAlgorithm", vec![is(Comparison::StringNotEquals, SSE_C, &["AES256"])]);
+                self.write(
+                    "DenyWrongCustomerAlgorithm",
+                    vec![is(Comparison::StringNotEquals, SSE_C, &["AES256"])],
+                );
             }
         }
         if !choices.key_ids.is_empty() {
@@ -204,7 +260,10 @@ impl<'a> Maker<'a> {
             }
             let ids: Vec<&str> = choices.key_ids.iter().map(String::as_str).collect();
             self.write("DenyWritesWithoutKeyId", vec![null(KEY_ID, true)]);
-            self.write("DenyOtherKeys", vec![is(Comparison::StringNotEquals, KEY_ID, &ids)]);
+            self.write(
+                "DenyOtherKeys",
+                vec![is(Comparison::StringNotEquals, KEY_ID, &ids)],
+            );
         }
         if choices.deny_sse_c {
             self.write("DenyCustomerKeys", vec![null(SSE_C, false)]);
@@ -215,17 +274,32 @@ impl<'a> Maker<'a> {
     /// Two statements, so that stores that read `StringNotEquals` otherwise than AWS agree.
     fn header(&mut self, value: &str) {
         self.write("DenyWritesWithoutEncryption", vec![null(SSE, true)]);
-        self.write("DenyWrongEncryption", vec![is(Comparison::StringNotEquals, SSE, &[value])]);
+        self.write(
+            "DenyWrongEncryption",
+            vec![is(Comparison::StringNotEquals, SSE, &[value])],
+        );
     }
 
     fn transport(&mut self) -> Result<(), GenerateError> {
-        let Some(version) = &self.choices.tls else { return Ok(()) };
+        let Some(version) = &self.choices.tls else {
+            return Ok(());
+        };
         if !["1.0", "1.1", "1.2", "1.3"].contains(&version.as_str()) {
             return Err(GenerateError::Tls(version.clone()));
         }
-        self.deny("DenyPlainHttp", "s3:*", self.whole.clone(), vec![is(Comparison::Bool, "aws:SecureTransport", &["false"])]);
+        self.deny(
+            "DenyPlainHttp",
+            "s3:*",
+            self.whole.clone(),
+            vec![is(Comparison::Bool, "aws:SecureTransport", &["false"])],
+        );
         if version != "1.0" {
-            self.deny("DenyOldTls", "s3:*", self.whole.clone(), vec![is(Comparison::NumericLessThan, "s3:TlsVersion", &[version])]);
+            self.deny(
+                "DenyOldTls",
+                "s3:*",
+                self.whole.clone(),
+                vec![is(Comparison::NumericLessThan, "s3:TlsVersion", &[version])],
+            );
         }
         Ok(())
     }
@@ -240,15 +314,23 @@ impl<'a> Maker<'a> {
                 if is_account(given) {
                     accounts.push(given.as_str());
                 } else {
-                    let principal = Principal::parse(given).map_err(|_| GenerateError::Principal(given.clone()))?;
+                    let principal = Principal::parse(given)
+                        .map_err(|_| GenerateError::Principal(given.clone()))?;
                     values.push(principal.condition_arn().into_owned());
                 }
-                entries.push(PrincipalEntry { kind: PrincipalKind::Aws, value: given.clone() });
+                entries.push(PrincipalEntry {
+                    kind: PrincipalKind::Aws,
+                    value: given.clone(),
+                });
             }
             // Who is neither of one of the accounts nor one of the named.
             let mut conditions = Vec::new();
             if !accounts.is_empty() {
-                conditions.push(is(Comparison::StringNotEquals, "aws:PrincipalAccount", &accounts));
+                conditions.push(is(
+                    Comparison::StringNotEquals,
+                    "aws:PrincipalAccount",
+                    &accounts,
+                ));
             }
             if !values.is_empty() {
                 let values: Vec<&str> = values.iter().map(String::as_str).collect();
@@ -260,114 +342,57 @@ impl<'a> Maker<'a> {
                 line: 0,
                 sid: Some("AllowCallers".to_owned()),
                 effect: Effect::Allow,
-                principal: PrincipalClause { negated: false, who: Principals::Listed(entries) },
-                action: Clause { negated: false, patterns: vec!["s3:*".to_owned()] },
-                resource: Clause { negated: false, patterns: self.whole.clone() },
+                principal: PrincipalClause {
+                    negated: false,
+                    who: Principals::Listed(entries),
+                },
+                action: Clause {
+                    negated: false,
+                    patterns: vec!["s3:*".to_owned()],
+                },
+                resource: Clause {
+                    negated: false,
+                    patterns: self.whole.clone(),
+                },
                 conditions: Vec::new(),
             });
         }
         if !choices.source_ips.is_empty() {
             for range in &choices.source_ips {
-                if range.parse::<ipnet::IpNet>().is_err() && range.parse::<std::net::IpAddr>().is_err() {
+                if range.parse::<ipnet::IpNet>().is_err()
+                    && range.parse::<std::net::IpAddr>().is_err()
+                {
                     return Err(GenerateError::SourceIp(range.clone()));
                 }
             }
             let ranges: Vec<&str> = choices.source_ips.iter().map(String::as_str).collect();
-            self.deny("DenyOtherAddresses", "s3:*", self.whole.clone(), vec![is(Comparison::NotIpAddress, "aws:SourceIp", &ranges)]);
+            self.deny(
+                "DenyOtherAddresses",
+                "s3:*",
+                self.whole.clone(),
+                vec![is(Comparison::NotIpAddress, "aws:SourceIp", &ranges)],
+            );
         }
         Ok(())
     }
 }
 
 fn is(comparison: Comparison, key: &str, values: &[&str]) -> Condition {
-    Condition { operator: Operator::plain(comparison), key: key.to_owned(), values: values.iter().map(|value| Scalar::from(*value)).collect() }
+    Condition {
+        operator: Operator::plain(comparison),
+        key: key.to_owned(),
+        values: values.iter().map(|value| Scalar::from(*value)).collect(),
+    }
 }
 
 fn null(key: &str, absent: bool) -> Condition {
-    is(Comparison::Null, key, &[if absent { "true" } else { "false" }])
+    is(
+        Comparison::Null,
+        key,
+        &[if absent { "true" } else { "false" }],
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use super::*;
-    use crate::policy::Policy;
-    use crate::policy::lint::{self, Report};
-    use crate::policy::prove::{self, Question, Verdict, prove};
-
-    const ARN: &str = "arn:aws:kms:us-east-1:111122223333:key/k";
-
-    fn choices() -> Choices {
-        Choices { bucket: "finance".to_owned(), ..Choices::default() }
-    }
-
-    fn good(choices: &Choices, questions: &[Question]) -> Document {
-        let document = generate(choices).unwrap();
-        let text = document.to_json_pretty();
-        let report = Report::of(&text, lint::Options::default());
-        assert!(report.is_good(true), "{text}\n{report}");
-        let policy = Policy::load(&text).unwrap();
-        for question in questions {
-            let verdict = prove(&policy, question, &prove::Options::default());
-            assert!(matches!(verdict, Verdict::Proved { .. }), "{text}\n{}", verdict.render(question, "p.json"));
-        }
-        document
-    }
-
-    #[test]
-    fn every_encryption_is_proved() {
-        for require in [Require::Any, Require::Aes256, Require::Kms, Require::KmsDsse, Require::SseC] {
-            let deny_sse_c = require != Require::SseC;
-            for deny_sse_c in [false, deny_sse_c] {
-                let choices = Choices { require: Some(require), deny_sse_c, tls: Some("1.2".to_owned()), ..choices() };
-                good(&choices, &[Question::Encryption, Question::Tls("1.2".to_owned())]);
-            }
-        }
-    }
-
-    #[test]
-    fn the_whole_of_it() {
-        let choices = Choices {
-            require: Some(Require::Kms),
-            key_ids: vec![ARN.to_owned()],
-            deny_sse_c: true,
-            tls: Some("1.3".to_owned()),
-            allow_principals: vec!["111122223333".to_owned(), "arn:aws:iam::999999999999:role/backup".to_owned()],
-            source_ips: vec!["192.0.2.0/24".to_owned(), "2001:db8::/32".to_owned()],
-            ..choices()
-        };
-        let document = good(&choices, &[Question::Encryption, Question::KeyId(ARN.to_owned()), Question::Tls("1.3".to_owned())]);
-        assert!(document.statements.len() > 7);
-    }
-
-    #[test]
-    fn a_prefix_narrows() {
-        let choices = Choices { prefix: "secret/".to_owned(), require: Some(Require::Aes256), ..choices() };
-        let document = good(&choices, &[]);
-        assert_eq!(document.statements[0].resource.patterns, ["arn:aws:s3:::finance/secret/*"]);
-        let policy = Policy::load(&document.to_json()).unwrap();
-        match prove(&policy, &Question::Encryption, &prove::Options::default()) {
-            Verdict::Counterexample(request) => assert!(!request.key.starts_with("secret/")),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn refuses_what_makes_no_sense() {
-        let wrong = |change: fn(&mut Choices)| {
-            let mut choices = Choices { require: Some(Require::Kms), ..choices() };
-            change(&mut choices);
-            generate(&choices).unwrap_err()
-        };
-        assert!(matches!(wrong(|c| c.bucket = "B*".to_owned()), GenerateError::Bucket(_)));
-        assert!(matches!(wrong(|c| c.prefix = "a*".to_owned()), GenerateError::Prefix(_)));
-        assert!(matches!(wrong(|c| c.key_ids = vec!["alias/a".to_owned()]), GenerateError::KeyId(_)));
-        assert!(matches!(wrong(|c| c.tls = Some("1.4".to_owned())), GenerateError::Tls(_)));
-        assert!(matches!(wrong(|c| c.source_ips = vec!["x".to_owned()]), GenerateError::SourceIp(_)));
-        assert!(matches!(wrong(|c| c.allow_principals = vec!["dave".to_owned()]), GenerateError::Principal(_)));
-        assert!(matches!(wrong(|c| c.require = None), GenerateError::Nothing));
-        assert!(matches!(wrong(|c| (c.require, c.key_ids) = (Some(Require::Aes256), vec![ARN.to_owned()])), GenerateError::KeyIdWithoutKms));
-        assert!(matches!(wrong(|c| (c.require, c.deny_sse_c) = (Some(Require::SseC), true)), GenerateError::SseC));
-        assert!("ams:kms".parse::<Require>().is_err());
-    }
-}
+#[path = "generate_tests.rs"]
+mod tests;

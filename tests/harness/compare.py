@@ -62,7 +62,9 @@ def result(value, names: dict[str, str]):
         items = [result(item, names) for item in value]
         # Tags are a set: versitygw answers them in another order each time.
         tags = items and all(isinstance(i, dict) and i.keys() == {"Key", "Value"} for i in items)
-        return sorted(items, key=str) if tags else items
+        # Parts come in the folder's order from the embedded store.
+        parts = items and all(isinstance(i, dict) and "PartNumber" in i for i in items)
+        return sorted(items, key=str) if tags or parts else items
     if isinstance(value, datetime.datetime):
         return "TIME"
     if isinstance(value, bytes):

@@ -1,7 +1,7 @@
 //! Warnings about policies that are valid and do not do what their author meant.
 //!
 //! Each warning has a stable id, says what is wrong and what to write instead. What AWS would refuse is not here: that
-//! is an error ([`super::Issue`]). A lint is a function from a [`view::View`] to warnings; [`ALL`] lists them.
+//! is an error ([`super::Issue`]). A lint is a function from a `View` to warnings; `ALL` lists them.
 
 mod operators;
 mod principal;
@@ -48,7 +48,11 @@ impl fmt::Display for Warning {
             }
             f.write_str(": ")?;
         }
-        write!(f, "{} [{}]\n    instead: {}", self.what, self.id, self.instead)
+        write!(
+            f,
+            "{} [{}]\n    instead: {}",
+            self.what, self.id, self.instead
+        )
     }
 }
 

@@ -11,16 +11,26 @@ fn both_ways(cond: &Cond<'_>) -> String {
     let plain = bare(cond.op());
     let present = block(&[(plain, key, &values), (NULL, key, &["false"])]);
     if plain.comparison.negated() {
-        format!("{} to deny an absent header too, or {present} to deny only what was sent", block(&[(plain, key, &values)]))
+        format!(
+            "{} to deny an absent header too, or {present} to deny only what was sent",
+            block(&[(plain, key, &values)])
+        )
     } else {
-        format!("{} to deny only what was sent", block(&[(plain, key, &values)]))
+        format!(
+            "{} to deny only what was sent",
+            block(&[(plain, key, &values)])
+        )
     }
 }
 
 /// `...IfExists` is true where the key is absent.
 pub(super) fn if_exists(view: &View<'_>, out: &mut Vec<Warning>) {
     for stmt in &view.stmts {
-        for cond in stmt.conds.iter().filter(|cond| cond.op().if_exists && !has_null(stmt, cond)) {
+        for cond in stmt
+            .conds
+            .iter()
+            .filter(|cond| cond.op().if_exists && !has_null(stmt, cond))
+        {
             let (key, op) = (cond.raw.key.as_str(), cond.op());
             if stmt.deny() {
                 out.push(stmt.warn(
@@ -33,7 +43,10 @@ pub(super) fn if_exists(view: &View<'_>, out: &mut Vec<Warning>) {
                 out.push(stmt.warn(
                     "if-exists-under-allow",
                     format!("`{op}` under Allow also allows where `{key}` is absent"),
-                    format!("{} if it must be sent", block(&[(bare(op), key, &values), (NULL, key, &["false"])])),
+                    format!(
+                        "{} if it must be sent",
+                        block(&[(bare(op), key, &values), (NULL, key, &["false"])])
+                    ),
                 ));
             }
         }
@@ -43,7 +56,11 @@ pub(super) fn if_exists(view: &View<'_>, out: &mut Vec<Warning>) {
 /// `ForAllValues:` is true where the key is absent.
 pub(super) fn for_all_values(view: &View<'_>, out: &mut Vec<Warning>) {
     for stmt in &view.stmts {
-        for cond in stmt.conds.iter().filter(|cond| cond.op().quantifier == Some(Quantifier::ForAllValues) && !cond.op().if_exists && !has_null(stmt, cond)) {
+        for cond in stmt.conds.iter().filter(|cond| {
+            cond.op().quantifier == Some(Quantifier::ForAllValues)
+                && !cond.op().if_exists
+                && !has_null(stmt, cond)
+        }) {
             let (key, op, values) = (cond.raw.key.as_str(), cond.op(), cond.values());
             let (id, does) = if stmt.deny() {
                 ("for-all-values-under-deny", "Deny also denies")
@@ -57,7 +74,11 @@ pub(super) fn for_all_values(view: &View<'_>, out: &mut Vec<Warning>) {
             } else {
                 block(&[(bare(op), key, &values)])
             };
-            out.push(stmt.warn(id, format!("`{op}` under {does} where `{key}` is absent"), instead));
+            out.push(stmt.warn(
+                id,
+                format!("`{op}` under {does} where `{key}` is absent"),
+                instead,
+            ));
         }
     }
 }
@@ -67,11 +88,19 @@ pub(super) fn for_any_value(view: &View<'_>, out: &mut Vec<Warning>) {
     for stmt in &view.stmts {
         for cond in &stmt.conds {
             let op = cond.op();
-            if op.quantifier != Some(Quantifier::ForAnyValue) || cond.key.kind() == KeyType::Strings {
+            if op.quantifier != Some(Quantifier::ForAnyValue) || cond.key.kind() == KeyType::Strings
+            {
                 continue;
             }
-            let absent = if stmt.deny() && op.comparison.negated() { ", so a request without it is not denied" } else { "" };
-            let plain = Operator { quantifier: None, ..op };
+            let absent = if stmt.deny() && op.comparison.negated() {
+                ", so a request without it is not denied"
+            } else {
+                ""
+            };
+            let plain = Operator {
+                quantifier: None,
+                ..op
+            };
             out.push(stmt.warn(
                 "set-operator-on-single-value",
                 format!("`{op}` on `{}`, which has one value: it is false where the key is absent{absent}", cond.raw.key),
@@ -83,13 +112,19 @@ pub(super) fn for_any_value(view: &View<'_>, out: &mut Vec<Warning>) {
 
 /// A Deny with a negated operator counts on absence being true, which not every store reads so.
 pub(super) fn not_equals_without_null(view: &View<'_>, out: &mut Vec<Warning>) {
-    for stmt in view.denies() {
+    for stmt in view.denies().filter(|stmt| !stmt.made_here()) {
         for cond in stmt.conds.iter().filter(|cond| {
             let op = cond.op();
-            cond.key.is_sse() && op.comparison.negated() && op.quantifier.is_none() && !op.if_exists && !has_null(stmt, cond)
+            cond.key.is_sse()
+                && op.comparison.negated()
+                && op.quantifier.is_none()
+                && !op.if_exists
+                && !has_null(stmt, cond)
         }) {
             let elsewhere = view.denies().any(|other| {
-                other.conds.len() == 1 && other.on(&cond.key).any(|c| c.is_null(true)) && stmt.actions.iter().all(|a| other.actions.contains(a))
+                other.conds.len() == 1
+                    && other.on(&cond.key).any(|c| c.is_null(true))
+                    && stmt.actions.iter().all(|a| other.actions.contains(a))
             });
             // A key id is only there with aws:kms: key_id_alone speaks about it.
             if elsewhere || (cond.key == crate::policy::Key::SseKmsKeyId && stmt.conds.len() == 1) {
@@ -116,11 +151,18 @@ pub(super) fn never_together(view: &View<'_>, out: &mut Vec<Warning>) {
                 ));
             }
         }
-        for null in stmt.conds.iter().filter(|cond| cond.op().comparison == Comparison::Null) {
+        for null in stmt
+            .conds
+            .iter()
+            .filter(|cond| cond.op().comparison == Comparison::Null)
+        {
             if !null.is_null(true) && !null.is_null(false) {
                 out.push(stmt.warn(
                     "always-matches",
-                    format!("`Null` of `{}` with both \"true\" and \"false\" is always true", null.raw.key),
+                    format!(
+                        "`Null` of `{}` with both \"true\" and \"false\" is always true",
+                        null.raw.key
+                    ),
                     block(&[(NULL, &null.raw.key, &["true"])]),
                 ));
             }
@@ -130,5 +172,6 @@ pub(super) fn never_together(view: &View<'_>, out: &mut Vec<Warning>) {
 
 /// Does the same statement say with `Null` what absence means?
 fn has_null(stmt: &Stmt<'_>, cond: &Cond<'_>) -> bool {
-    stmt.on(&cond.key).any(|other| other.op().comparison == Comparison::Null)
+    stmt.on(&cond.key)
+        .any(|other| other.op().comparison == Comparison::Null)
 }

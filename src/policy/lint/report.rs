@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{Options, Warning, lint};
-use crate::policy::{Document, Issue, check, parse};
+use crate::policy::source::read_any;
+use crate::policy::{Document, Issue, ShortError, check};
 
 /// Everything that was found in one policy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,23 +16,32 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reads, checks and lints a policy in JSON.
-    #[must_use]
-    pub fn of(text: &str, options: Options) -> Self {
-        let parsed = parse::read(text);
+    /// Reads, checks and lints a policy, JSON or short form.
+    ///
+    /// # Errors
+    /// [`ShortError`] where a short form cannot be read; what is wrong with JSON is in the report.
+    pub fn of(text: &str, options: Options) -> Result<Self, ShortError> {
+        let parsed = read_any(text)?;
         let mut errors = parsed.issues;
         errors.extend(check::check(&parsed.document));
         errors.sort_by_key(|issue| issue.statement);
-        Self::new(errors, &parsed.document, options)
+        Ok(Self::new(errors, &parsed.document, options))
     }
 
     /// Joins the errors that reading found with the warnings about what could be read.
     #[must_use]
     pub fn new(errors: Vec<Issue>, document: &Document, options: Options) -> Self {
         // Statements that could not be read would make the rest look as if they were not there.
-        let warnings = if errors.is_empty() || !document.statements.is_empty() { lint(document, options) } else { Vec::new() };
+        let warnings = if errors.is_empty() || !document.statements.is_empty() {
+            lint(document, options)
+        } else {
+            Vec::new()
+        };
         let partial = !errors.is_empty();
-        let warnings = warnings.into_iter().filter(|warning| !partial || warning.statement.is_some()).collect();
+        let warnings = warnings
+            .into_iter()
+            .filter(|warning| !partial || warning.statement.is_some())
+            .collect();
         Self { errors, warnings }
     }
 
@@ -57,6 +67,11 @@ impl fmt::Display for Report {
             writeln!(f, "warning: {warning}")?;
         }
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        write!(f, "{}, {}", count(self.errors.len(), "error"), count(self.warnings.len(), "warning"))
+        write!(
+            f,
+            "{}, {}",
+            count(self.errors.len(), "error"),
+            count(self.warnings.len(), "warning")
+        )
     }
 }

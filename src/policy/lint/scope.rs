@@ -6,18 +6,41 @@ use crate::policy::{Comparison, Effect, Key, Keys, Policy, Scalar, Version, prov
 use crate::s3::Action;
 
 /// Keys that every S3 action carries (service authorization reference), beside all `aws:` keys.
-const COMMON: &[Key] = &[Key::AuthType, Key::SignatureVersion, Key::SignatureAge, Key::TlsVersion, Key::ContentSha256, Key::ResourceAccount];
+const COMMON: &[Key] = &[
+    Key::AuthType,
+    Key::SignatureVersion,
+    Key::SignatureAge,
+    Key::TlsVersion,
+    Key::ContentSha256,
+    Key::ResourceAccount,
+];
 
 fn carries(action: Action, key: &Key) -> bool {
-    key.is_global() || COMMON.contains(key) || action.condition_keys().iter().any(|name| name.eq_ignore_ascii_case(key.table_name()))
+    key.is_global()
+        || COMMON.contains(key)
+        || action
+            .condition_keys()
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(key.table_name()))
 }
 
 /// A condition key that one of the actions never carries.
 pub(super) fn key_not_carried(view: &View<'_>, out: &mut Vec<Warning>) {
     for stmt in &view.stmts {
         for cond in &stmt.conds {
-            let with: Vec<Action> = stmt.actions.iter().copied().filter(|action| carries(*action, &cond.key)).collect();
-            let without: Vec<&str> = stmt.actions.iter().copied().filter(|action| !carries(*action, &cond.key)).map(Action::name).collect();
+            let with: Vec<Action> = stmt
+                .actions
+                .iter()
+                .copied()
+                .filter(|action| carries(*action, &cond.key))
+                .collect();
+            let without: Vec<&str> = stmt
+                .actions
+                .iter()
+                .copied()
+                .filter(|action| !carries(*action, &cond.key))
+                .map(Action::name)
+                .collect();
             if without.is_empty() || with.is_empty() {
                 continue;
             }
@@ -27,17 +50,39 @@ pub(super) fn key_not_carried(view: &View<'_>, out: &mut Vec<Warning>) {
                 (Effect::Allow, true) => "allows them always, as far as this condition goes",
                 (Effect::Allow, false) => "never allows them",
             };
-            let named = without.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-            let more = if without.len() > 3 { format!(" and {} more", without.len() - 3) } else { String::new() };
-            let narrow: Vec<String> = with.iter().take(6).map(|action| format!("\"{}\"", action.name())).collect();
+            let named = without
+                .iter()
+                .take(3)
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", ");
+            let more = if without.len() > 3 {
+                format!(" and {} more", without.len() - 3)
+            } else {
+                String::new()
+            };
+            let narrow: Vec<String> = with
+                .iter()
+                .take(6)
+                .map(|action| format!("\"{}\"", action.name()))
+                .collect();
             // Where the statement stays silent about the others, a wildcard costs nothing.
-            let wild = stmt.raw.action.negated || stmt.raw.action.patterns.iter().any(|p| p.contains(['*', '?']));
+            let wild = stmt.raw.action.negated
+                || stmt
+                    .raw
+                    .action
+                    .patterns
+                    .iter()
+                    .any(|p| p.contains(['*', '?']));
             if wild && !cond.when_absent() {
                 continue;
             }
             out.push(stmt.warn(
                 "key-not-carried",
-                format!("{named}{more} never carry `{}`: the statement {effect}", cond.raw.key),
+                format!(
+                    "{named}{more} never carry `{}`: the statement {effect}",
+                    cond.raw.key
+                ),
                 format!("\"Action\": [{}]", narrow.join(", ")),
             ));
         }
@@ -50,8 +95,20 @@ pub(super) fn variables_without_version(view: &View<'_>, out: &mut Vec<Warning>)
         return;
     }
     for stmt in &view.stmts {
-        let in_values = stmt.conds.iter().filter(|c| textual(c.op())).flat_map(|c| c.raw.values.iter().map(Scalar::text));
-        if let Some(text) = stmt.raw.resource.patterns.iter().map(String::as_str).chain(in_values).find(|text| text.contains("${")) {
+        let in_values = stmt
+            .conds
+            .iter()
+            .filter(|c| textual(c.op()))
+            .flat_map(|c| c.raw.values.iter().map(Scalar::text));
+        if let Some(text) = stmt
+            .raw
+            .resource
+            .patterns
+            .iter()
+            .map(String::as_str)
+            .chain(in_values)
+            .find(|text| text.contains("${"))
+        {
             out.push(stmt.warn(
                 "variable-without-version",
                 format!("`{text}` is read letter by letter: variables need the policy's Version"),
@@ -63,10 +120,14 @@ pub(super) fn variables_without_version(view: &View<'_>, out: &mut Vec<Warning>)
 
 /// Resources that cover other buckets, or nothing.
 pub(super) fn bucket_form(view: &View<'_>, out: &mut Vec<Warning>) {
-    for stmt in &view.stmts {
+    for stmt in view.stmts.iter().filter(|stmt| !stmt.made_here()) {
         for resource in &stmt.raw.resource.patterns {
-            let Some(path) = resource.splitn(6, ':').nth(5) else { continue };
-            let (bucket, key) = path.split_once('/').map_or((path, None), |(bucket, key)| (bucket, Some(key)));
+            let Some(path) = resource.splitn(6, ':').nth(5) else {
+                continue;
+            };
+            let (bucket, key) = path
+                .split_once('/')
+                .map_or((path, None), |(bucket, key)| (bucket, Some(key)));
             let what = if bucket.contains(['*', '?']) {
                 if key.is_none() && bucket.ends_with('*') && bucket.len() > 1 {
                     "covers every bucket whose name begins so, and all their objects"
@@ -117,9 +178,21 @@ fn everyone(stmt: &Stmt<'_>) -> bool {
 
 /// A Deny that nothing escapes.
 pub(super) fn denies_everything(view: &View<'_>, out: &mut Vec<Warning>) {
-    for stmt in view.denies().filter(|stmt| everyone(stmt) && stmt.raw.conditions.is_empty()) {
-        let whole = Action::ALL.iter().filter(|a| a.level() != crate::s3::ActionLevel::Other).all(|a| stmt.actions.contains(a));
-        let objects = !stmt.raw.resource.negated && stmt.raw.resource.patterns.iter().any(|r| r == "*" || r.ends_with("/*") || r.ends_with(":*"));
+    for stmt in view
+        .denies()
+        .filter(|stmt| everyone(stmt) && stmt.raw.conditions.is_empty())
+    {
+        let whole = Action::ALL
+            .iter()
+            .filter(|a| a.level() != crate::s3::ActionLevel::Other)
+            .all(|a| stmt.actions.contains(a));
+        let objects = !stmt.raw.resource.negated
+            && stmt
+                .raw
+                .resource
+                .patterns
+                .iter()
+                .any(|r| r == "*" || r.ends_with("/*") || r.ends_with(":*"));
         if whole && objects {
             out.push(stmt.warn(
                 "denies-everything",
@@ -130,12 +203,21 @@ pub(super) fn denies_everything(view: &View<'_>, out: &mut Vec<Warning>) {
     }
     // Demands that exclude each other deny every write, though none does alone.
     let plain = |stmt: &Stmt<'_>| stmt.writes() && stmt.raw.conditions.is_empty();
-    if out.iter().any(|warning| warning.id == "denies-everything") || !view.denies().any(Stmt::writes) || view.denies().any(plain) {
+    if out.iter().any(|warning| warning.id == "denies-everything")
+        || !view.denies().any(Stmt::writes)
+        || view.denies().any(plain)
+    {
         return;
     }
-    let Ok(policy) = Policy::compile(view.document.clone(), Keys::Known) else { return };
-    let options = prove::Options { max_evaluations: 50_000, ..prove::Options::default() };
-    if let prove::Verdict::Proved { .. } = prove::prove(&policy, &prove::Question::Write, &options) {
+    let Ok(policy) = Policy::compile(view.document.clone(), Keys::Known) else {
+        return;
+    };
+    let options = prove::Options {
+        max_evaluations: 50_000,
+        ..prove::Options::default()
+    };
+    if let prove::Verdict::Proved { .. } = prove::prove(&policy, &prove::Question::Write, &options)
+    {
         out.push(Warning {
             id: "denies-everything",
             statement: None,
@@ -144,7 +226,11 @@ pub(super) fn denies_everything(view: &View<'_>, out: &mut Vec<Warning>) {
             what: "together its statements deny every write: no header fits them all".to_owned(),
             instead: format!(
                 "one statement that lists all values that are good: {}",
-                super::view::block(&[(crate::policy::Operator::plain(Comparison::StringNotEquals), "s3:x-amz-server-side-encryption", &["AES256", "aws:kms"])])
+                super::view::block(&[(
+                    crate::policy::Operator::plain(Comparison::StringNotEquals),
+                    "s3:x-amz-server-side-encryption",
+                    &["AES256", "aws:kms"]
+                )])
             ),
         });
     }
@@ -154,7 +240,11 @@ pub(super) fn denies_everything(view: &View<'_>, out: &mut Vec<Warning>) {
 pub(super) fn denies_nothing(view: &View<'_>, out: &mut Vec<Warning>) {
     let dead = |stmt: &Stmt<'_>| {
         stmt.actions.is_empty()
-            || stmt.conds.iter().filter(|c| c.is_null(true)).any(|null| stmt.on(&null.key).any(|c: &Cond<'_>| !c.when_absent()))
+            || stmt
+                .conds
+                .iter()
+                .filter(|c| c.is_null(true))
+                .any(|null| stmt.on(&null.key).any(|c: &Cond<'_>| !c.when_absent()))
     };
     if view.denies().all(dead) {
         out.push(Warning {

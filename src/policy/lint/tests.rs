@@ -64,11 +64,15 @@ fn what_is_good_has_no_warning() {
     assert_eq!(ids(&format!("{null},{equals}")), [""; 0]);
     assert_eq!(ids(&null), [""; 0]);
     for good in [
-        format!("{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\"}},\"Null\":{{\"{SSE}\":\"false\"}}}}"),
+        format!(
+            "{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\"}},\"Null\":{{\"{SSE}\":\"false\"}}}}"
+        ),
         format!("{{\"ArnNotEquals\":{{\"{KEY}\":\"{ARN}\"}},\"Null\":{{\"{KEY}\":\"false\"}}}}"),
         "{\"Bool\":{\"aws:SecureTransport\":\"false\"}}".into(),
         "{\"Null\":{\"s3:x-amz-server-side-encryption-customer-algorithm\":\"false\"}}".into(),
-        format!("{{\"Null\":{{\"{SSE}\":\"true\",\"s3:x-amz-server-side-encryption-customer-algorithm\":\"true\"}}}}"),
+        format!(
+            "{{\"Null\":{{\"{SSE}\":\"true\",\"s3:x-amz-server-side-encryption-customer-algorithm\":\"true\"}}}}"
+        ),
     ] {
         assert_eq!(deny(&good), [""; 0], "{good}");
     }
@@ -78,21 +82,39 @@ fn what_is_good_has_no_warning() {
 fn actions_and_resources() {
     let all = format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}");
     assert!(ids(&statement("Deny", "s3:*", &all)).contains(&"key-not-carried"));
-    let text = lint(&Document::parse(&format!("{{\"Statement\":{}}}", statement("Deny", "s3:*", &all))).unwrap(), Options::default());
-    assert!(text.iter().any(|w| w.id == "key-not-carried" && w.what.contains("denies them always") && w.instead.contains("s3:PutObject")));
+    let text = lint(
+        &Document::parse(&format!(
+            "{{\"Statement\":{}}}",
+            statement("Deny", "s3:*", &all)
+        ))
+        .unwrap(),
+        Options::default(),
+    );
+    assert!(text.iter().any(|w| w.id == "key-not-carried"
+        && w.what.contains("denies them always")
+        && w.instead.contains("s3:PutObject")));
 
     let one = |resource: &str, rest: &str| {
-        format!("{{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:*\",\"Resource\":\"{resource}\"{rest}}}")
+        format!(
+            "{{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:*\",\"Resource\":\"{resource}\"{rest}}}"
+        )
     };
     assert!(ids(&one("arn:aws:s3:::b/*", "")).contains(&"denies-everything"));
     let tls = ",\"Condition\":{\"Bool\":{\"aws:SecureTransport\":\"false\"}}";
-    for bad in ["arn:aws:s3:::*", "arn:aws:s3:::b*", "arn:aws:s3:::b-*/k", "arn:aws:s3:::b/"] {
+    for bad in [
+        "arn:aws:s3:::*",
+        "arn:aws:s3:::b*",
+        "arn:aws:s3:::b-*/k",
+        "arn:aws:s3:::b/",
+    ] {
         assert!(ids(&one(bad, tls)).contains(&"bucket-form"), "{bad}");
     }
     let allow = "{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::b/a/*\"}";
     assert_eq!(ids(allow), ["denies-nothing"]);
     assert!(ids(&format!("{allow},{}", one("arn:aws:s3:::b/*", ""))).contains(&"shadowed-allow"));
-    let kms = put(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\"}}}}"));
+    let kms = put(&format!(
+        "{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\"}}}}"
+    ));
     let aes = put(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}"));
     assert!(ids(&format!("{kms},{aes}")).contains(&"denies-everything"));
 }
@@ -100,28 +122,80 @@ fn actions_and_resources() {
 #[test]
 fn principals_and_versions() {
     let with = |principal: &str| {
-        ids(&format!("{{\"Effect\":\"Deny\",{principal},\"Action\":\"s3:PutObject\",\"Resource\":\"arn:aws:s3:::b/*\",\"Condition\":{{\"Bool\":{{\"aws:SecureTransport\":\"false\"}}}}}}"))
+        ids(&format!(
+            "{{\"Effect\":\"Deny\",{principal},\"Action\":\"s3:PutObject\",\"Resource\":\"arn:aws:s3:::b/*\",\"Condition\":{{\"Bool\":{{\"aws:SecureTransport\":\"false\"}}}}}}"
+        ))
     };
-    assert_eq!(with("\"Principal\":{\"Service\":\"logging.s3.amazonaws.com\"}"), ["service-principal"]);
-    assert_eq!(with("\"Principal\":{\"CanonicalUser\":\"79a5\"}"), ["unknown-principal-kind"]);
-    assert_eq!(with("\"NotPrincipal\":{\"AWS\":\"arn:aws:iam::111122223333:user/dave\"}"), ["not-principal-without-root"]);
-    assert_eq!(with("\"NotPrincipal\":{\"AWS\":[\"arn:aws:iam::111122223333:user/dave\",\"arn:aws:iam::111122223333:root\"]}"), [""; 0]);
+    assert_eq!(
+        with("\"Principal\":{\"Service\":\"logging.s3.amazonaws.com\"}"),
+        ["service-principal"]
+    );
+    assert_eq!(
+        with("\"Principal\":{\"CanonicalUser\":\"79a5\"}"),
+        ["unknown-principal-kind"]
+    );
+    assert_eq!(
+        with("\"NotPrincipal\":{\"AWS\":\"arn:aws:iam::111122223333:user/dave\"}"),
+        ["not-principal-without-root"]
+    );
+    assert_eq!(
+        with(
+            "\"NotPrincipal\":{\"AWS\":[\"arn:aws:iam::111122223333:user/dave\",\"arn:aws:iam::111122223333:root\"]}"
+        ),
+        [""; 0]
+    );
 
     let text = "{\"Statement\":{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:PutObject\",\"Resource\":\"arn:aws:s3:::b/${aws:username}/*\"}}";
     let found = lint(&Document::parse(text).unwrap(), Options::default());
-    assert_eq!(found.iter().map(|w| w.id).collect::<Vec<_>>(), ["variable-without-version"]);
-    let tls = format!("{{\"Statement\":{}}}", put("{\"Bool\":{\"aws:SecureTransport\":\"false\"}}"));
-    let found = lint(&Document::parse(&tls).unwrap(), Options { also_at_store: true });
-    assert_eq!(found.iter().map(|w| w.id).collect::<Vec<_>>(), ["store-sees-the-proxy"]);
+    assert_eq!(
+        found.iter().map(|w| w.id).collect::<Vec<_>>(),
+        ["variable-without-version"]
+    );
+    let tls = format!(
+        "{{\"Statement\":{}}}",
+        put("{\"Bool\":{\"aws:SecureTransport\":\"false\"}}")
+    );
+    let found = lint(
+        &Document::parse(&tls).unwrap(),
+        Options {
+            also_at_store: true,
+        },
+    );
+    assert_eq!(
+        found.iter().map(|w| w.id).collect::<Vec<_>>(),
+        ["store-sees-the-proxy"]
+    );
 }
 
 #[test]
 fn the_report_counts() {
-    let one = put(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}")).replacen('{', "{\"Sid\":\"S\",", 1);
-    let report = Report::of(&format!("{{\"Statement\":{one}}}"), Options::default());
+    let one = put(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}")).replacen(
+        '{',
+        "{\"Sid\":\"S\",",
+        1,
+    );
+    let report = Report::of(&format!("{{\"Statement\":{one}}}"), Options::default()).unwrap();
     assert!(report.is_good(false) && !report.is_good(true));
     assert_eq!((report.exit_code(false), report.exit_code(true)), (0, 1));
     let text = report.to_string();
     assert!(text.ends_with("0 errors, 1 warning"), "{text}");
     assert!(text.contains("statement 1 (S): "), "{text}");
+}
+
+#[test]
+fn short_forms_expand_without_a_warning() {
+    for form in [
+        "require: any",
+        "require: AES256",
+        "require: aws:kms",
+        "require: aws:kms:dsse",
+        "require: sse-c",
+        "require: {sse: aws:kms, key_ids: [\"arn:aws:kms:us-east-1:111122223333:key/k\"]}",
+        "require: aws:kms\ndeny: [sse-c]\ntls: \"1.2\"",
+    ] {
+        for bucket in ["bucket: b\n", ""] {
+            let report = Report::of(&format!("{bucket}{form}\n"), Options::default()).unwrap();
+            assert!(report.is_good(true), "{form}\n{report}");
+        }
+    }
 }

@@ -18,12 +18,20 @@ impl Cond<'_> {
     }
 
     pub fn values(&self) -> Vec<&str> {
-        self.raw.values.iter().map(crate::policy::Scalar::text).collect()
+        self.raw
+            .values
+            .iter()
+            .map(crate::policy::Scalar::text)
+            .collect()
     }
 
     /// `Null` with this value alone.
     pub fn is_null(&self, absent: bool) -> bool {
-        self.op().comparison == Comparison::Null && self.values().iter().all(|v| v.eq_ignore_ascii_case(if absent { "true" } else { "false" }))
+        self.op().comparison == Comparison::Null
+            && self
+                .values()
+                .iter()
+                .all(|v| v.eq_ignore_ascii_case(if absent { "true" } else { "false" }))
     }
 
     /// Is it true where the request does not carry the key?
@@ -53,7 +61,11 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     pub fn new(document: &'a Document, options: Options) -> Self {
         let stmts = document.statements.iter().map(Stmt::new).collect();
-        Self { document, options, stmts }
+        Self {
+            document,
+            options,
+            stmts,
+        }
     }
 
     pub fn denies(&self) -> impl Iterator<Item = &Stmt<'a>> {
@@ -63,18 +75,45 @@ impl<'a> View<'a> {
 
 impl<'a> Stmt<'a> {
     fn new(raw: &'a Statement) -> Self {
-        let conds = raw.conditions.iter().filter_map(|raw| Some(Cond { raw, key: Key::parse_recorded(&raw.key).ok()? })).collect();
-        let named = |action: &Action| raw.action.patterns.iter().any(|pattern| glob(&pattern.to_ascii_lowercase(), &action.name().to_ascii_lowercase()));
+        let conds = raw
+            .conditions
+            .iter()
+            .filter_map(|raw| {
+                Some(Cond {
+                    raw,
+                    key: Key::parse_recorded(&raw.key).ok()?,
+                })
+            })
+            .collect();
+        let named = |action: &Action| {
+            raw.action.patterns.iter().any(|pattern| {
+                glob(
+                    &pattern.to_ascii_lowercase(),
+                    &action.name().to_ascii_lowercase(),
+                )
+            })
+        };
         let actions = Action::ALL
             .iter()
             .copied()
-            .filter(|action| action.level() != ActionLevel::Other && named(action) != raw.action.negated)
+            .filter(|action| {
+                action.level() != ActionLevel::Other && named(action) != raw.action.negated
+            })
             .collect();
-        Self { raw, conds, actions }
+        Self {
+            raw,
+            conds,
+            actions,
+        }
     }
 
     pub fn deny(&self) -> bool {
         self.raw.effect == Effect::Deny
+    }
+
+    /// Did Sealgate make the statement itself, from the short form? It then stands in no file, and goes to no store.
+    pub fn made_here(&self) -> bool {
+        self.raw.line == 0
     }
 
     pub fn writes(&self) -> bool {
@@ -87,7 +126,12 @@ impl<'a> Stmt<'a> {
     }
 
     /// A warning about this statement.
-    pub fn warn(&self, id: &'static str, what: impl Into<String>, instead: impl Into<String>) -> Warning {
+    pub fn warn(
+        &self,
+        id: &'static str,
+        what: impl Into<String>,
+        instead: impl Into<String>,
+    ) -> Warning {
         Warning {
             id,
             statement: Some(self.raw.index),
@@ -107,7 +151,10 @@ pub(super) fn block(entries: &[(Operator, &str, &[&str])]) -> String {
             [one] => Value::from(*one),
             many => Value::from(many.to_vec()),
         };
-        if let Value::Object(keys) = operators.entry(operator.to_string()).or_insert_with(|| Value::Object(Map::new())) {
+        if let Value::Object(keys) = operators
+            .entry(operator.to_string())
+            .or_insert_with(|| Value::Object(Map::new()))
+        {
             keys.insert((*key).to_owned(), value);
         }
     }
@@ -129,7 +176,8 @@ pub(super) fn textual(operator: Operator) -> bool {
 
 /// `*` is any run, `?` one character.
 pub(super) fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t, mut back) = (0, 0, None);
     while let Some(c) = text.get(t) {
         match pattern.get(p) {

@@ -14,9 +14,13 @@ enum Step {
     Char(char),
     Folded(char),
     /// `?`; within the first five parts of an ARN it takes no `:`.
-    One { colon: bool },
+    One {
+        colon: bool,
+    },
     /// `*`; likewise.
-    Run { colon: bool },
+    Run {
+        colon: bool,
+    },
 }
 
 impl Step {
@@ -53,7 +57,13 @@ impl Glob {
 
     /// The pattern behind a text that stands before it.
     pub fn after(&self, before: &str) -> Self {
-        Self(before.chars().map(Step::Char).chain(self.0.iter().copied()).collect())
+        Self(
+            before
+                .chars()
+                .map(Step::Char)
+                .chain(self.0.iter().copied())
+                .collect(),
+        )
     }
 
     /// Each of an ARN's six parts by itself.
@@ -79,7 +89,11 @@ impl Glob {
 fn wild(text: &str, escapes: bool, colon: bool, steps: &mut Vec<Step>) {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        if escapes && let Some(literal) = ["${*}", "${?}", "${$}"].into_iter().find(|escape| rest.starts_with(escape)) {
+        if escapes
+            && let Some(literal) = ["${*}", "${?}", "${$}"]
+                .into_iter()
+                .find(|escape| rest.starts_with(escape))
+        {
             steps.extend(literal.chars().nth(2).map(Step::Char));
             rest = rest.get(literal.len()..).unwrap_or_default();
             continue;
@@ -146,7 +160,10 @@ type Positions = Vec<Vec<u16>>;
 
 /// Every class of texts of this shape; `None` where there are too many states to be sure.
 pub(super) fn classes(globs: &[Glob], shape: Shape) -> Option<Vec<Class>> {
-    if globs.iter().any(|glob| glob.0.len() > usize::from(u16::MAX) - 2) {
+    if globs
+        .iter()
+        .any(|glob| glob.0.len() > usize::from(u16::MAX) - 2)
+    {
         return None;
     }
     let alphabet = alphabet(globs)?;
@@ -159,8 +176,11 @@ pub(super) fn classes(globs: &[Glob], shape: Shape) -> Option<Vec<Class>> {
     queue.push_back((0_u8, start, String::new()));
     while let Some((state, positions, text)) = queue.pop_front() {
         if shape.accepts(state) {
-            let fits: Vec<bool> =
-                globs.iter().zip(&positions).map(|(glob, at)| at.iter().any(|p| usize::from(*p) == glob.0.len())).collect();
+            let fits: Vec<bool> = globs
+                .iter()
+                .zip(&positions)
+                .map(|(glob, at)| at.iter().any(|p| usize::from(*p) == glob.0.len()))
+                .collect();
             match found.get(&fits) {
                 // A text is easier to use than none, where it makes no difference.
                 Some(before) if !before.is_empty() || text.is_empty() => {}
@@ -174,8 +194,14 @@ pub(super) fn classes(globs: &[Glob], shape: Shape) -> Option<Vec<Class>> {
             }
         }
         for c in &alphabet {
-            let Some(next_state) = shape.step(state, *c) else { continue };
-            let next: Positions = globs.iter().zip(&positions).map(|(glob, at)| advance(glob, at, *c)).collect();
+            let Some(next_state) = shape.step(state, *c) else {
+                continue;
+            };
+            let next: Positions = globs
+                .iter()
+                .zip(&positions)
+                .map(|(glob, at)| advance(glob, at, *c))
+                .collect();
             // The empty text has a state of its own, so that a class it is in gets another witness too.
             let key = (next_state, next);
             if text.is_empty() || !seen.contains(&key) {
@@ -189,7 +215,17 @@ pub(super) fn classes(globs: &[Glob], shape: Shape) -> Option<Vec<Class>> {
             }
         }
     }
-    Some(order.into_iter().filter_map(|fits| found.get(&fits).cloned().map(|witness| Class { fits, witness })).collect())
+    Some(
+        order
+            .into_iter()
+            .filter_map(|fits| {
+                found
+                    .get(&fits)
+                    .cloned()
+                    .map(|witness| Class { fits, witness })
+            })
+            .collect(),
+    )
 }
 
 fn alphabet(globs: &[Glob]) -> Option<Vec<char>> {
@@ -205,7 +241,12 @@ fn alphabet(globs: &[Glob]) -> Option<Vec<char>> {
     out.sort_unstable();
     out.dedup();
     // One character that no pattern names stands for all others; it comes first, so that witnesses are plain.
-    let fresh = ['x', 'o', 'k'].into_iter().chain('a'..='z').chain('A'..='Z').chain('0'..='9').find(|c| !out.contains(c))?;
+    let fresh = ['x', 'o', 'k']
+        .into_iter()
+        .chain('a'..='z')
+        .chain('A'..='Z')
+        .chain('0'..='9')
+        .find(|c| !out.contains(c))?;
     out.insert(0, fresh);
     Some(out)
 }
@@ -245,24 +286,43 @@ mod tests {
     use super::*;
 
     fn fits(globs: &[Glob], shape: Shape) -> Vec<(Vec<bool>, String)> {
-        let mut found: Vec<_> = classes(globs, shape).unwrap().into_iter().map(|c| (c.fits, c.witness)).collect();
+        let mut found: Vec<_> = classes(globs, shape)
+            .unwrap()
+            .into_iter()
+            .map(|c| (c.fits, c.witness))
+            .collect();
         found.sort();
         found
     }
 
     #[test]
     fn every_combination_that_can_be() {
-        let found = fits(&[Glob::exact("AES256"), Glob::like("aws:kms*", true)], Shape::Header);
+        let found = fits(
+            &[Glob::exact("AES256"), Glob::like("aws:kms*", true)],
+            Shape::Header,
+        );
         assert_eq!(found.len(), 3);
         assert_eq!(found[1], (vec![false, true], "aws:kms".to_owned()));
         assert_eq!(found[2], (vec![true, false], "AES256".to_owned()));
         assert!(!found[0].1.is_empty());
 
-        let found = fits(&[Glob::like("b/a/*", true), Glob::like("b/*", true)], Shape::Object);
-        assert_eq!(found.iter().map(|(f, _)| f.clone()).collect::<Vec<_>>(), [vec![false, false], vec![false, true], vec![true, true]]);
+        let found = fits(
+            &[Glob::like("b/a/*", true), Glob::like("b/*", true)],
+            Shape::Object,
+        );
+        assert_eq!(
+            found.iter().map(|(f, _)| f.clone()).collect::<Vec<_>>(),
+            [vec![false, false], vec![false, true], vec![true, true]]
+        );
         // Nothing but the empty text fits nothing here.
-        assert_eq!(fits(&[Glob::like("?*", true)], Shape::Text), [(vec![false], String::new()), (vec![true], "x".to_owned())]);
-        assert_eq!(fits(&[Glob::like("*", true)], Shape::Text), [(vec![true], "x".to_owned())]);
+        assert_eq!(
+            fits(&[Glob::like("?*", true)], Shape::Text),
+            [(vec![false], String::new()), (vec![true], "x".to_owned())]
+        );
+        assert_eq!(
+            fits(&[Glob::like("*", true)], Shape::Text),
+            [(vec![true], "x".to_owned())]
+        );
     }
 
     #[test]
@@ -272,7 +332,12 @@ mod tests {
         assert_eq!(found[1].1, "arn:aws:kms::1:key/");
         // `*` of a part takes no colon.
         let longer = Glob::exact("arn:aws:kms:a:b:1:key/k");
-        assert!(!classes(&[arn, longer], Shape::Header).unwrap().iter().any(|c| c.fits == [true, true]));
+        assert!(
+            !classes(&[arn, longer], Shape::Header)
+                .unwrap()
+                .iter()
+                .any(|c| c.fits == [true, true])
+        );
         assert!(Glob::arn("alias/a", true).is_none());
     }
 

@@ -9,6 +9,7 @@ mod dims;
 mod people;
 mod request;
 mod search;
+mod texts;
 
 use std::fmt;
 
@@ -22,7 +23,7 @@ const VALID_SSE: &[&str] = &["AES256", "aws:kms", "aws:kms:dsse"];
 /// What must not get through.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Question {
-    /// A write of an object without encryption: `x-amz-server-side-encryption` absent or no valid value, and no SSE-C.
+    /// A write of an object without encryption: neither `x-amz-server-side-encryption` nor SSE-C. (A value that is not valid is no write: it is refused with 400 whatever the policy says.)
     #[default]
     Encryption,
     /// A write that is not encrypted with this KMS key, named as here.
@@ -59,7 +60,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { account: "111122223333".to_owned(), authorize: false, multipart: Multipart::default(), max_evaluations: 2_000_000 }
+        Self {
+            account: "111122223333".to_owned(),
+            authorize: false,
+            multipart: Multipart::default(),
+            max_evaluations: 2_000_000,
+        }
     }
 }
 
@@ -90,15 +96,15 @@ impl Verdict {
     #[must_use]
     pub fn render(&self, question: &Question, file: &str) -> String {
         match self {
-            Self::Proved { classes, looked } => format!("proved: {question} ({classes} classes of requests, {looked} decisions)"),
+            Self::Proved { classes, looked } => {
+                format!("proved: {question} ({classes} classes of requests, {looked} decisions)")
+            }
             Self::Counterexample(request) => {
-                let note = if search::oddity(request) == 0 {
-                    ""
-                } else {
-                    "\n(its SSE headers are refused with 400 by Sealgate and by S3 themselves; the policy alone lets it through)"
-                };
                 let operation = request.operation.name();
-                format!("not so: \"{question}\" does not hold; this {operation} gets through:\nsealgate policy test --policy {} {request}{note}", quoted(file))
+                format!(
+                    "not so: \"{question}\" does not hold; this {operation} gets through:\nsealgate policy test --policy {} {request}",
+                    quoted(file)
+                )
             }
             Self::Unknown(why) => format!("cannot prove that {question}: {why}"),
         }
@@ -106,18 +112,37 @@ impl Verdict {
 }
 
 fn quoted(text: &str) -> String {
-    if text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
+    {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 /// Is this a request that the question asks for?
 fn bad(question: &Question, request: &Request) -> bool {
-    let sse = request.header("x-amz-server-side-encryption").unwrap_or_default();
+    // Whatever a policy says, nothing is written by a request that S3 and Sealgate refuse for its SSE headers.
+    if !search::sse_is_valid(request) {
+        return false;
+    }
+    let sse = request
+        .header("x-amz-server-side-encryption")
+        .unwrap_or_default();
     match question {
         Question::Write => true,
         Question::Encryption => {
-            !VALID_SSE.contains(&sse) && request.header("x-amz-server-side-encryption-customer-algorithm") != Some("AES256")
+            !VALID_SSE.contains(&sse)
+                && request.header("x-amz-server-side-encryption-customer-algorithm")
+                    != Some("AES256")
         }
-        Question::KeyId(id) => !(sse.starts_with("aws:kms") && VALID_SSE.contains(&sse) && request.header("x-amz-server-side-encryption-aws-kms-key-id") == Some(id)),
+        Question::KeyId(id) => {
+            !(sse.starts_with("aws:kms")
+                && VALID_SSE.contains(&sse)
+                && request.header("x-amz-server-side-encryption-aws-kms-key-id") == Some(id))
+        }
         Question::Tls(minimum) => request.tls.is_none_or(|version| version < minimum.as_str()),
     }
 }

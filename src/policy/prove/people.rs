@@ -1,7 +1,8 @@
 //! The callers that a policy can tell apart.
 
 use super::classes::{Glob, Shape, classes};
-use super::dims::{Builder, text_glob};
+use super::dims::Builder;
+use super::texts::text_glob;
 use crate::policy::principal::is_account;
 use crate::policy::{Family, Key, Principal, PrincipalKind, PrincipalType, Principals, Scalar};
 
@@ -29,33 +30,55 @@ pub(super) fn people(builder: &mut Builder<'_>) -> Vec<(u32, Option<Principal>)>
     let mut out: Vec<(u32, Option<Principal>)> = vec![(1, None)];
     let mut add = |cost: u32, arn: &str| {
         if let Ok(principal) = Principal::parse(arn)
-            && !out.iter().any(|(_, have)| have.as_ref() == Some(&principal))
+            && !out
+                .iter()
+                .any(|(_, have)| have.as_ref() == Some(&principal))
         {
             out.push((cost, Some(principal)));
         }
     };
     if !asked.anything && !builder.options.authorize {
-        add(0, &format!("arn:aws:iam::{}:user/someone", builder.options.account));
+        add(
+            0,
+            &format!("arn:aws:iam::{}:user/someone", builder.options.account),
+        );
         return out;
     }
     for principal in &asked.principals {
         add(0, principal.arn());
         if let PrincipalType::Role(name) = principal.kind() {
-            add(1, &format!("arn:aws:sts::{}:assumed-role/{name}/session", principal.account()));
+            add(
+                1,
+                &format!(
+                    "arn:aws:sts::{}:assumed-role/{name}/session",
+                    principal.account()
+                ),
+            );
         }
     }
     for (at, account) in asked.accounts.iter().enumerate() {
         let cost = u32::from(at > 0);
         for kind in ["user", "role"] {
-            for principal in of_kind(builder, &asked, &format!("arn:aws:iam::{account}:{kind}/"), kind == "user") {
+            for principal in of_kind(
+                builder,
+                &asked,
+                &format!("arn:aws:iam::{account}:{kind}/"),
+                kind == "user",
+            ) {
                 add(cost, principal.arn());
                 if let PrincipalType::Role(name) = principal.kind() {
-                    add(cost, &format!("arn:aws:sts::{account}:assumed-role/{name}/session"));
+                    add(
+                        cost,
+                        &format!("arn:aws:sts::{account}:assumed-role/{name}/session"),
+                    );
                 }
             }
         }
         add(cost + 1, &format!("arn:aws:iam::{account}:root"));
-        add(cost + 1, &format!("arn:aws:sts::{account}:federated-user/someone"));
+        add(
+            cost + 1,
+            &format!("arn:aws:sts::{account}:federated-user/someone"),
+        );
     }
     out
 }
@@ -64,7 +87,12 @@ pub(super) fn people(builder: &mut Builder<'_>) -> Vec<(u32, Option<Principal>)>
 fn of_kind(builder: &mut Builder<'_>, asked: &Asked, prefix: &str, users: bool) -> Vec<Principal> {
     let mut globs = asked.arns.clone();
     globs.push(Glob::like(&format!("{prefix}?*"), true));
-    globs.extend(asked.principals.iter().map(|principal| Glob::exact(principal.arn())));
+    globs.extend(
+        asked
+            .principals
+            .iter()
+            .map(|principal| Glob::exact(principal.arn())),
+    );
     if users {
         globs.extend(asked.names.iter().map(|name| name.after(prefix)));
     }
@@ -73,10 +101,16 @@ fn of_kind(builder: &mut Builder<'_>, asked: &Asked, prefix: &str, users: bool) 
         return Vec::new();
     };
     let mut out = Vec::new();
-    for class in found.into_iter().filter(|class| class.fits.get(asked.arns.len()) == Some(&true)) {
+    for class in found
+        .into_iter()
+        .filter(|class| class.fits.get(asked.arns.len()) == Some(&true))
+    {
         match Principal::parse(&class.witness) {
             Ok(principal) => out.push(principal),
-            Err(_) => builder.doubt(format!("no principal is known that fits as {} does", class.witness)),
+            Err(_) => builder.doubt(format!(
+                "no principal is known that fits as {} does",
+                class.witness
+            )),
         }
     }
     out
@@ -84,20 +118,34 @@ fn of_kind(builder: &mut Builder<'_>, asked: &Asked, prefix: &str, users: bool) 
 
 impl Asked {
     fn of(builder: &mut Builder<'_>) -> Self {
-        let mut asked = Self { accounts: vec![builder.options.account.clone()], ..Self::default() };
+        let mut asked = Self {
+            accounts: vec![builder.options.account.clone()],
+            ..Self::default()
+        };
         asked.elements(builder);
         asked.arns(builder);
         asked.accounts(builder);
         asked.names(builder);
-        asked.anything |= [Key::PrincipalType, Key::PrincipalIsAwsService].iter().any(|key| !builder.on(key).is_empty());
-        asked.accounts.extend(asked.principals.iter().map(|principal| principal.account().to_owned()));
-        let foreign = FOREIGN.iter().find(|account| !asked.accounts.iter().any(|have| have == *account));
+        asked.anything |= [Key::PrincipalType, Key::PrincipalIsAwsService]
+            .iter()
+            .any(|key| !builder.on(key).is_empty());
+        asked.accounts.extend(
+            asked
+                .principals
+                .iter()
+                .map(|principal| principal.account().to_owned()),
+        );
+        let foreign = FOREIGN
+            .iter()
+            .find(|account| !asked.accounts.iter().any(|have| have == *account));
         match foreign {
             Some(account) => asked.accounts.push((*account).to_owned()),
             None => builder.doubt("no account is left that it does not name"),
         }
         let mut seen = std::collections::HashSet::new();
-        asked.accounts.retain(|account| seen.insert(account.clone()));
+        asked
+            .accounts
+            .retain(|account| seen.insert(account.clone()));
         // A user's path is part of the one and not of the other.
         if !asked.names.is_empty() && !asked.arns.is_empty() {
             builder.doubt("aws:username and aws:PrincipalArn are both asked for");
@@ -110,8 +158,13 @@ impl Asked {
         for statement in builder.statements() {
             let clause = &statement.principal;
             self.anything |= clause.negated || !clause.who.everyone();
-            let Principals::Listed(list) = &clause.who else { continue };
-            for entry in list.iter().filter(|entry| entry.kind == PrincipalKind::Aws && entry.value != "*") {
+            let Principals::Listed(list) = &clause.who else {
+                continue;
+            };
+            for entry in list
+                .iter()
+                .filter(|entry| entry.kind == PrincipalKind::Aws && entry.value != "*")
+            {
                 match Principal::parse(&entry.value) {
                     Ok(principal) => self.principals.push(principal),
                     Err(_) => self.accounts.push(entry.value.clone()),
@@ -130,15 +183,22 @@ impl Asked {
                 }
                 match condition.operator.comparison.family() {
                     Family::Arn => self.arns.extend(Glob::arn(value, builder.escapes)),
-                    Family::String => self.arns.push(text_glob(condition.operator.comparison, value, builder.escapes)),
+                    Family::String => self.arns.push(text_glob(
+                        condition.operator.comparison,
+                        value,
+                        builder.escapes,
+                    )),
                     Family::Null => {}
-                    _ => builder.doubt("aws:PrincipalArn is compared as something other than an ARN or text"),
+                    _ => builder.doubt(
+                        "aws:PrincipalArn is compared as something other than an ARN or text",
+                    ),
                 }
                 self.principals.extend(Principal::parse(value));
                 let account = value.split(':').nth(4);
                 match account {
                     Some(account) if is_account(account) => self.accounts.push(account.to_owned()),
-                    Some(account) if !account.is_empty() && account != "*" => builder.doubt("aws:PrincipalArn is compared with a part of an account's number"),
+                    Some(account) if !account.is_empty() && account != "*" => builder
+                        .doubt("aws:PrincipalArn is compared with a part of an account's number"),
                     _ => {}
                 }
             }
@@ -152,7 +212,9 @@ impl Asked {
                 for value in condition.values.iter().map(Scalar::text) {
                     if is_account(value) {
                         self.accounts.push(value.to_owned());
-                    } else if condition.operator.comparison.family() != Family::Null && (key != Key::UserId || value != "anonymous") {
+                    } else if condition.operator.comparison.family() != Family::Null
+                        && (key != Key::UserId || value != "anonymous")
+                    {
                         builder.doubt(format!("{key} is compared with what is no account"));
                     }
                 }
@@ -165,7 +227,11 @@ impl Asked {
             self.anything = true;
             for value in condition.values.iter().map(Scalar::text) {
                 match condition.operator.comparison.family() {
-                    Family::String if !builder.variable(value) => self.names.push(text_glob(condition.operator.comparison, value, builder.escapes)),
+                    Family::String if !builder.variable(value) => self.names.push(text_glob(
+                        condition.operator.comparison,
+                        value,
+                        builder.escapes,
+                    )),
                     Family::Null => {}
                     _ => builder.doubt("aws:username is compared with more than plain text"),
                 }

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::policy::{Context, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target};
+use crate::policy::{
+    Context, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target,
+};
 use crate::s3::query::encode;
 use crate::s3::{Action, Actions, Operation, RequestHead, Resource, actions, route};
 
@@ -63,7 +65,16 @@ pub(super) enum Passed {
 }
 
 /// Headers that are read beside a form, not from its fields.
-const NEVER_FIELDS: &[&str] = &["user-agent", "referer", "if-match", "if-none-match", "x-amz-content-sha256"];
+const NEVER_FIELDS: &[&str] = &[
+    "user-agent",
+    "referer",
+    "if-match",
+    "if-none-match",
+    "x-amz-content-sha256",
+];
+
+/// An address where a policy asks for none.
+const SOME_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
 
 /// A time to decide at where a policy asks for none: 2026-01-01.
 pub(super) const SOME_TIME: i64 = 1_767_225_600_000;
@@ -72,14 +83,19 @@ impl Request {
     /// The value of a header, or of a form's field.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(have, _)| have == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The HTTP method.
     #[must_use]
     pub fn method(&self) -> Method {
         match self.operation {
-            Operation::PostObject | Operation::CreateMultipartUpload | Operation::CompleteMultipartUpload => Method::POST,
+            Operation::PostObject
+            | Operation::CreateMultipartUpload
+            | Operation::CompleteMultipartUpload => Method::POST,
             _ => Method::PUT,
         }
     }
@@ -96,7 +112,11 @@ impl Request {
             Operation::CompleteMultipartUpload => "?uploadId=u",
             _ => "",
         };
-        format!("/{}/{}{query}", self.bucket, encode(self.key.as_bytes(), true))
+        format!(
+            "/{}/{}{query}",
+            self.bucket,
+            encode(self.key.as_bytes(), true)
+        )
     }
 
     /// Headers as they are sent, tags among them.
@@ -113,13 +133,25 @@ impl Request {
             tags.push_str(&encode(value.as_bytes(), false));
         }
         let tagging = (!self.tags.is_empty()).then_some(("x-amz-tagging", tags.as_str()));
-        for (name, value) in self.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).chain(tagging) {
+        for (name, value) in self
+            .headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .chain(tagging)
+        {
             let value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            if post && !NEVER_FIELDS.contains(&name.as_str()) { form.insert(name, value) } else { headers.insert(name, value) };
+            if post && !NEVER_FIELDS.contains(&name.as_str()) {
+                form.insert(name, value)
+            } else {
+                headers.insert(name, value)
+            };
         }
         if post {
-            headers.insert("content-type", HeaderValue::from_static("multipart/form-data; boundary=b"));
+            headers.insert(
+                "content-type",
+                HeaderValue::from_static("multipart/form-data; boundary=b"),
+            );
         }
         Some((headers, form))
     }
@@ -129,27 +161,52 @@ impl Request {
             return Signing::default();
         }
         match self.signed {
-            Some(signed) => Signing { auth_type: Some(signed.auth), version: Some(signed.version), age_ms: signed.age_ms },
-            None if self.operation == Operation::PostObject => {
-                Signing { auth_type: Some("POST"), version: Some("AWS4-HMAC-SHA256"), age_ms: Some(0) }
-            }
-            None => Signing { auth_type: Some("REST-HEADER"), version: Some("AWS4-HMAC-SHA256"), age_ms: None },
+            Some(signed) => Signing {
+                auth_type: Some(signed.auth),
+                version: Some(signed.version),
+                age_ms: signed.age_ms,
+            },
+            None if self.operation == Operation::PostObject => Signing {
+                auth_type: Some("POST"),
+                version: Some("AWS4-HMAC-SHA256"),
+                age_ms: Some(0),
+            },
+            None => Signing {
+                auth_type: Some("REST-HEADER"),
+                version: Some("AWS4-HMAC-SHA256"),
+                age_ms: None,
+            },
         }
     }
 
     /// Calls `judge` with the context and the actions of this request; `None` where the router does not take it.
-    fn with<R>(&self, setting: Setting<'_>, judge: impl FnOnce(&RequestContext<'_>, &Actions, Option<(&str, &[u8])>) -> R) -> Option<R> {
+    fn with<R>(
+        &self,
+        setting: Setting<'_>,
+        judge: impl FnOnce(&RequestContext<'_>, &Actions, Option<(&str, &[u8])>) -> R,
+    ) -> Option<R> {
         let (headers, form) = self.sent()?;
         let (method, target) = (self.method(), self.target());
-        let head = RequestHead { method: &method, target: target.as_bytes(), host: Some("s3.example.test"), headers: &headers };
-        let routed = route(&head, &[]).ok().filter(|routed| routed.operation == self.operation)?;
+        let head = RequestHead {
+            method: &method,
+            target: target.as_bytes(),
+            host: Some("s3.example.test"),
+            headers: &headers,
+        };
+        let routed = route(&head, &[])
+            .ok()
+            .filter(|routed| routed.operation == self.operation)?;
         let post = self.operation == Operation::PostObject;
-        let needed = if post { crate::s3::action::post_actions(&form) } else { actions(&routed, &head) };
+        let needed = if post {
+            crate::s3::action::post_actions(&form)
+        } else {
+            actions(&routed, &head)
+        };
         let context = RequestContext {
             head: &head,
             routed: &routed,
             signing: self.signing(),
-            ip: Some(self.ip.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7)))),
+            ip: Some(self.ip.unwrap_or(SOME_ADDRESS)),
             tls: self.tls,
             principal: self.principal.as_ref(),
             now_ms: self.now_ms.unwrap_or(SOME_TIME),
@@ -157,14 +214,27 @@ impl Request {
             multipart: setting.multipart,
             form: post.then_some(&form),
         };
-        let source = routed.copy_source.as_ref().map(|source| (&*source.bucket, &*source.key));
+        let source = routed
+            .copy_source
+            .as_ref()
+            .map(|source| (&*source.bucket, &*source.key));
         Some(judge(&context, &needed, source))
     }
 
     /// Does a policy of one statement deny what every write needs, `s3:PutObject` on the object?
     pub(super) fn denied_by(&self, statement: &Policy, setting: Setting<'_>) -> bool {
         let object = Target::Object(&self.bucket, self.key.as_bytes());
-        self.with(setting, |context, _, _| statement.denies(Action::PutObject, object, context).outcome == Outcome::Denied) == Some(true)
+        self.with(setting, |context, _, _| {
+            statement.denies(Action::PutObject, object, context).outcome == Outcome::Denied
+        }) == Some(true)
+    }
+
+    /// Does a policy of one statement allow it? Also where the router does not take the request: nothing is then known.
+    pub(super) fn allowed_by(&self, statement: &Policy, setting: Setting<'_>) -> bool {
+        let object = Target::Object(&self.bucket, self.key.as_bytes());
+        self.with(setting, |context, _, _| {
+            statement.decide(Action::PutObject, object, context).outcome == Outcome::Allowed
+        }) != Some(false)
     }
 
     /// Is every action of the request let through?
@@ -180,7 +250,13 @@ impl Request {
                         None => return false,
                     },
                 };
-                lets(policy, one.action, on, context, setting.authorize && one.certain)
+                lets(
+                    policy,
+                    one.action,
+                    on,
+                    context,
+                    setting.authorize && one.certain,
+                )
             })
         });
         match judged {
@@ -190,28 +266,67 @@ impl Request {
         }
     }
 
-    /// The flags of `sealgate policy test` that describe this request.
+    /// The same request as a recorded case has it: what `policy test` decides. A form's fields stand among its headers.
+    #[must_use]
+    pub fn to_case(&self) -> crate::policy::Request {
+        let signing = self.signing();
+        let mut case = crate::policy::Request::new(self.method().as_str(), &self.target());
+        case.headers = self.fields();
+        case.tls = self.tls.map(str::to_owned);
+        case.auth = signing.auth_type.map(str::to_owned);
+        case.sig = signing.version.map(str::to_owned);
+        case.age_ms = signing.age_ms;
+        case.ip = Some(self.ip.unwrap_or(SOME_ADDRESS).to_string());
+        case.principal = self
+            .principal
+            .as_ref()
+            .map(|principal| principal.arn().to_owned());
+        case.now_ms = Some(self.now_ms.unwrap_or(SOME_TIME));
+        case
+    }
+
+    /// Headers, and what a form needs to be one.
+    fn fields(&self) -> Vec<(String, String)> {
+        let mut out = Vec::new();
+        if self.operation == Operation::PostObject {
+            out.push((
+                "content-type".to_owned(),
+                "multipart/form-data; boundary=b".to_owned(),
+            ));
+            out.push(("key".to_owned(), self.key.clone()));
+        }
+        out.extend(self.headers.iter().cloned());
+        let tags: Vec<String> = self
+            .tags
+            .iter()
+            .map(|(k, v)| {
+                format!(
+                    "{}={}",
+                    encode(k.as_bytes(), false),
+                    encode(v.as_bytes(), false)
+                )
+            })
+            .collect();
+        if !tags.is_empty() {
+            out.push(("x-amz-tagging".to_owned(), tags.join("&")));
+        }
+        out
+    }
+
+    /// The flags of `sealgate policy test` that describe this request; a form's fields stand among its headers.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
-        let mut out = vec!["--method".to_owned(), self.method().to_string(), "--path".to_owned(), self.target()];
+        let mut out = vec![
+            "--method".to_owned(),
+            self.method().to_string(),
+            "--path".to_owned(),
+            self.target(),
+        ];
         let mut flag = |name: &str, value: String| out.extend([name.to_owned(), value]);
-        let post = self.operation == Operation::PostObject;
-        if post {
-            flag("--form", format!("key={}", self.key));
+        for (name, value) in self.fields() {
+            flag("--header", format!("{name}: {value}"));
         }
-        let tags: Vec<String> =
-            self.tags.iter().map(|(k, v)| format!("{}={}", encode(k.as_bytes(), false), encode(v.as_bytes(), false))).collect();
-        let tagging = (!tags.is_empty()).then(|| ("x-amz-tagging".to_owned(), tags.join("&")));
-        for (name, value) in self.headers.iter().cloned().chain(tagging) {
-            if post && !NEVER_FIELDS.contains(&name.as_str()) {
-                flag("--form", format!("{name}={value}"));
-            } else {
-                flag("--header", format!("{name}: {value}"));
-            }
-        }
-        if let Some(version) = self.tls {
-            flag("--tls", version.to_owned());
-        }
+        flag("--tls", self.tls.unwrap_or("none").to_owned());
         if let Some(principal) = &self.principal {
             flag("--principal", principal.arn().to_owned());
         }
@@ -226,13 +341,23 @@ impl Request {
             }
         }
         if let Some(now) = self.now_ms {
-            flag("--time", jiff::Timestamp::from_millisecond(now).map_or_else(|_| now.to_string(), |time| time.to_string()));
+            flag(
+                "--time",
+                jiff::Timestamp::from_millisecond(now)
+                    .map_or_else(|_| now.to_string(), |time| time.to_string()),
+            );
         }
         out
     }
 }
 
-fn lets<C: Context>(policy: &Policy, action: Action, on: Target<'_>, context: &C, wants_allow: bool) -> bool {
+fn lets<C: Context>(
+    policy: &Policy,
+    action: Action,
+    on: Target<'_>,
+    context: &C,
+    wants_allow: bool,
+) -> bool {
     match policy.decide(action, on, context).outcome {
         Outcome::Denied => false,
         Outcome::Allowed => true,
@@ -244,8 +369,15 @@ impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut flags = self.flags().into_iter().peekable();
         while let Some(flag) = flags.next() {
-            let plain = flag.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c)) && !flag.is_empty();
-            if plain { f.write_str(&flag)? } else { write!(f, "'{}'", flag.replace('\'', "'\\''"))? }
+            let plain = flag
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c))
+                && !flag.is_empty();
+            if plain {
+                f.write_str(&flag)?;
+            } else {
+                write!(f, "'{}'", flag.replace('\'', "'\\''"))?;
+            }
             if flags.peek().is_some() {
                 f.write_str(" ")?;
             }

@@ -1,7 +1,7 @@
 //! The walk over all classes of requests.
 //!
-//! Dimension by dimension; as soon as all facts are there that one Deny statement asks for, the evaluator is asked about that
-//! statement, and where it denies, all requests that go on from here are denied too.
+//! Dimension by dimension; as soon as all facts are there that one statement asks for, the evaluator is asked about that
+//! statement: where it denies, or where the last that could allow does not, all requests that go on from here are refused too.
 
 use super::dims::{About, Dim, Dims, Part, sources};
 use super::request::{Passed, Request, Setting};
@@ -9,8 +9,9 @@ use super::{Options, Question, Verdict, bad};
 use crate::policy::{Document, Effect, Key, Keys, Policy, Statement};
 use crate::s3::Operation;
 
-/// A Deny statement by itself, and where in the walk all that it asks for is known.
+/// A statement by itself, and where in the walk all that it asks for is known.
 struct Guard {
+    effect: Effect,
     policy: Policy,
     depth: usize,
 }
@@ -30,17 +31,39 @@ struct Walk<'a> {
     over: bool,
 }
 
-pub(super) fn search(policy: &Policy, question: &Question, options: &Options, found: Dims) -> Verdict {
+pub(super) fn search(
+    policy: &Policy,
+    question: &Question,
+    options: &Options,
+    found: Dims,
+) -> Verdict {
     let document = policy.document();
-    let denies: Vec<&Statement> = document.statements.iter().filter(|s| s.effect == Effect::Deny).collect();
-    let asked: Vec<(&Statement, Vec<About>)> = denies.iter().map(|statement| (*statement, wants(statement, &found.dims))).collect();
+    // An Allow says nothing where none is needed.
+    let asked: Vec<(&Statement, Vec<About>)> = document
+        .statements
+        .iter()
+        .filter(|s| s.effect == Effect::Deny || options.authorize)
+        .map(|statement| (statement, wants(statement, &found.dims)))
+        .collect();
     let dims = order(found.dims, &asked);
-    let place = |about: &About| dims.iter().position(|dim| dim.about == *about).map_or(0, |at| at + 1);
+    let place = |about: &About| {
+        dims.iter()
+            .position(|dim| dim.about == *about)
+            .map_or(0, |at| at + 1)
+    };
     let mut guards = Vec::new();
     for (statement, wants) in &asked {
-        let alone = Document { version: document.version, id: None, statements: vec![(*statement).clone()] };
+        let alone = Document {
+            version: document.version,
+            id: None,
+            statements: vec![(*statement).clone()],
+        };
         if let Ok(policy) = Policy::compile(alone, Keys::Known) {
-            guards.push(Guard { policy, depth: wants.iter().map(place).max().unwrap_or(0) });
+            guards.push(Guard {
+                effect: statement.effect,
+                policy,
+                depth: wants.iter().map(place).max().unwrap_or(0),
+            });
         }
     }
     let subject: &[About] = match question {
@@ -51,11 +74,17 @@ pub(super) fn search(policy: &Policy, question: &Question, options: &Options, fo
             About::Header("x-amz-server-side-encryption-customer-algorithm"),
         ],
     };
-    let classes = dims.iter().fold(1_u128, |all, dim| all.saturating_mul(dim.choices.len() as u128));
+    let classes = dims.iter().fold(1_u128, |all, dim| {
+        all.saturating_mul(dim.choices.len() as u128)
+    });
     let mut walk = Walk {
         policy,
         question,
-        setting: Setting { account: &options.account, multipart: options.multipart, authorize: options.authorize },
+        setting: Setting {
+            account: &options.account,
+            multipart: options.multipart,
+            authorize: options.authorize,
+        },
         dims: &dims,
         guards,
         question_depth: subject.iter().map(place).max().unwrap_or(0),
@@ -64,13 +93,22 @@ pub(super) fn search(policy: &Policy, question: &Question, options: &Options, fo
         doubts: found.doubts,
         over: false,
     };
-    walk.go(0, 0, &empty());
+    let allows = walk
+        .guards
+        .iter()
+        .filter(|guard| guard.effect == Effect::Allow)
+        .count();
+    walk.go(0, 0, allows, &empty());
     let looked = options.max_evaluations - walk.left;
     match walk.best {
         Some((_, request)) => Verdict::Counterexample(Box::new(request)),
-        None if walk.over => Verdict::Unknown(format!("there are {classes} classes of requests, more than can be looked at; ask about a smaller policy")),
+        None if walk.over => Verdict::Unknown(format!(
+            "there are {classes} classes of requests, more than can be looked at; ask about a smaller policy"
+        )),
         None => match walk.doubts.into_iter().next() {
-            Some(why) => Verdict::Unknown(format!("no request was found that gets through, but not all could be looked at: {why}")),
+            Some(why) => Verdict::Unknown(format!(
+                "no request was found that gets through, but not all could be looked at: {why}"
+            )),
             None => Verdict::Proved { classes, looked },
         },
     }
@@ -95,14 +133,28 @@ fn empty() -> Request {
 /// The dimensions that a statement asks for.
 fn wants(statement: &Statement, dims: &[Dim]) -> Vec<About> {
     let mut out = vec![About::Operation, About::Target, About::Who];
-    let texts = statement.resource.patterns.iter().map(String::as_str).chain(statement.conditions.iter().flat_map(|c| c.values.iter().map(crate::policy::Scalar::text)));
+    let texts = statement
+        .resource
+        .patterns
+        .iter()
+        .map(String::as_str)
+        .chain(
+            statement
+                .conditions
+                .iter()
+                .flat_map(|c| c.values.iter().map(crate::policy::Scalar::text)),
+        );
     // A variable may bring any fact in; so may a key that is not known.
     if texts.into_iter().any(|text| text.contains("${")) {
         return dims.iter().map(|dim| dim.about.clone()).collect();
     }
     for condition in &statement.conditions {
         match Key::parse(&condition.key) {
-            Ok(Key::RequestObjectTagKeys) => out.extend(dims.iter().filter(|dim| matches!(dim.about, About::Tag(_))).map(|dim| dim.about.clone())),
+            Ok(Key::RequestObjectTagKeys) => out.extend(
+                dims.iter()
+                    .filter(|dim| matches!(dim.about, About::Tag(_)))
+                    .map(|dim| dim.about.clone()),
+            ),
             Ok(key) => out.extend(sources(&key)),
             Err(_) => return dims.iter().map(|dim| dim.about.clone()).collect(),
         }
@@ -130,9 +182,21 @@ fn order(mut left: Vec<Dim>, asked: &[(&Statement, Vec<About>)]) -> Vec<Dim> {
         take(&mut left, &first);
     }
     while !left.is_empty() {
-        let missing = |wants: &[About]| wants.iter().filter(|about| left.iter().any(|dim| dim.about == **about)).count();
-        let next = asked.iter().filter(|(_, wants)| missing(wants) > 0).min_by_key(|(_, wants)| missing(wants));
-        let about = match next.and_then(|(_, wants)| wants.iter().find(|about| left.iter().any(|dim| dim.about == **about))) {
+        let missing = |wants: &[About]| {
+            wants
+                .iter()
+                .filter(|about| left.iter().any(|dim| dim.about == **about))
+                .count()
+        };
+        let next = asked
+            .iter()
+            .filter(|(_, wants)| missing(wants) > 0)
+            .min_by_key(|(_, wants)| missing(wants));
+        let about = match next.and_then(|(_, wants)| {
+            wants
+                .iter()
+                .find(|about| left.iter().any(|dim| dim.about == **about))
+        }) {
             Some(about) => about.clone(),
             None => left[0].about.clone(),
         };
@@ -142,7 +206,7 @@ fn order(mut left: Vec<Dim>, asked: &[(&Statement, Vec<About>)]) -> Vec<Dim> {
 }
 
 impl Walk<'_> {
-    fn go(&mut self, depth: usize, cost: u32, request: &Request) {
+    fn go(&mut self, depth: usize, cost: u32, mut allows: usize, request: &Request) {
         if self.over || self.best.as_ref().is_some_and(|(best, _)| cost >= *best) {
             return;
         }
@@ -156,10 +220,18 @@ impl Walk<'_> {
                     return;
                 }
                 self.left -= 1;
-                if request.denied_by(&guard.policy, self.setting) {
-                    return;
+                match guard.effect {
+                    Effect::Deny if request.denied_by(&guard.policy, self.setting) => return,
+                    Effect::Allow if !request.allowed_by(&guard.policy, self.setting) => {
+                        allows -= 1;
+                    }
+                    _ => {}
                 }
             }
+        }
+        // Where an Allow is needed and none is left, nothing that goes on from here gets through.
+        if self.setting.authorize && allows == 0 {
+            return;
         }
         let Some(dim) = self.dims.get(depth) else {
             self.leaf(cost, request);
@@ -172,13 +244,17 @@ impl Walk<'_> {
             let mut next = request.clone();
             part.put(&mut next);
             if copies(&next) && next.header("x-amz-copy-source").is_none() {
-                next.headers.push(("x-amz-copy-source".to_owned(), "source/object".to_owned()));
+                next.headers
+                    .push(("x-amz-copy-source".to_owned(), "source/object".to_owned()));
             }
-            self.go(depth + 1, cost + more, &next);
+            self.go(depth + 1, cost + more, allows, &next);
         }
     }
 
     fn leaf(&mut self, cost: u32, request: &Request) {
+        if !bad(self.question, request) {
+            return;
+        }
         if self.left == 0 {
             self.over = true;
             return;
@@ -186,13 +262,14 @@ impl Walk<'_> {
         self.left -= 1;
         match request.passes(self.policy, self.setting) {
             Passed::Yes => {
-                let cost = cost + oddity(request);
                 if self.best.as_ref().is_none_or(|(best, _)| cost < *best) {
                     self.best = Some((cost, request.clone()));
                 }
             }
             Passed::No => {}
-            Passed::NoRequest => self.doubts.push(format!("one of them is no request: {request}")),
+            Passed::NoRequest => self
+                .doubts
+                .push(format!("one of them is no request: {request}")),
         }
     }
 }
@@ -211,20 +288,20 @@ fn fits(part: &Part, request: &Request) -> bool {
     }
 }
 
-/// What S3's own validation refuses whatever the policy says is shown only where nothing else gets through.
-pub(super) fn oddity(request: &Request) -> u32 {
+/// Whether S3's own validation takes the SSE headers, which it does whatever the policy says.
+pub(super) fn sse_is_valid(request: &Request) -> bool {
     let sse = request.header("x-amz-server-side-encryption");
-    let key_id = request.header("x-amz-server-side-encryption-aws-kms-key-id").is_some();
     let customer = request.header("x-amz-server-side-encryption-customer-algorithm");
-    let odd = [
-        sse.is_some_and(|value| !super::VALID_SSE.contains(&value)),
-        key_id && !sse.is_some_and(|value| value.starts_with("aws:kms")),
-        sse.is_some() && customer.is_some(),
-        customer.is_some_and(|value| value != "AES256"),
-    ];
-    4 * odd.into_iter().map(u32::from).sum::<u32>()
+    let key_id = request.header("x-amz-server-side-encryption-aws-kms-key-id");
+    sse.is_none_or(|value| super::VALID_SSE.contains(&value))
+        && (key_id.is_none() || sse.is_some_and(|value| value.starts_with("aws:kms")))
+        && (sse.is_none() || customer.is_none())
+        && customer.is_none_or(|value| value == "AES256")
 }
 
 fn copies(request: &Request) -> bool {
-    matches!(request.operation, Operation::CopyObject | Operation::UploadPartCopy)
+    matches!(
+        request.operation,
+        Operation::CopyObject | Operation::UploadPartCopy
+    )
 }

@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines
+)]
 
 use proptest::prelude::*;
 
@@ -17,7 +22,9 @@ fn policy(statements: &str) -> Policy {
 }
 
 fn deny(rest: &str) -> String {
-    format!("{{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:PutObject\",\"Resource\":\"arn:aws:s3:::b/*\"{rest}}}")
+    format!(
+        "{{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:PutObject\",\"Resource\":\"arn:aws:s3:::b/*\"{rest}}}"
+    )
 }
 
 fn when(condition: &str) -> String {
@@ -25,12 +32,20 @@ fn when(condition: &str) -> String {
 }
 
 fn ask(statements: &[String], question: &Question) -> Verdict {
-    prove(&policy(&statements.join(",")), question, &Options::default())
+    prove(
+        &policy(&statements.join(",")),
+        question,
+        &Options::default(),
+    )
 }
 
 fn proved(statements: &[String], question: &Question) {
     let verdict = ask(statements, question);
-    assert!(matches!(verdict, Verdict::Proved { .. }), "{statements:?}: {}", verdict.render(question, "p.json"));
+    assert!(
+        matches!(verdict, Verdict::Proved { .. }),
+        "{statements:?}: {}",
+        verdict.render(question, "p.json")
+    );
 }
 
 fn refuted(statements: &[String], question: &Question) -> Request {
@@ -42,31 +57,64 @@ fn refuted(statements: &[String], question: &Question) -> Request {
 
 #[test]
 fn the_documented_forms() {
-    let two = [when(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}")), when(&format!("{{\"Null\":{{\"{SSE}\":\"true\"}}}}"))];
+    let two = [
+        when(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}")),
+        when(&format!("{{\"Null\":{{\"{SSE}\":\"true\"}}}}")),
+    ];
     proved(&two, &Question::Encryption);
     proved(&two[..1], &Question::Encryption);
-    // A value that S3 does not know is not encryption.
-    let request = refuted(&two[1..], &Question::Encryption);
-    assert!(!VALID_SSE.contains(&request.header("x-amz-server-side-encryption").unwrap()));
+    // A value that S3 does not know passes the policy, and is refused all the same: nothing is written.
+    proved(&two[1..], &Question::Encryption);
 
-    let wrong_only = when(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\"}},\"Null\":{{\"{SSE}\":\"false\"}}}}"));
+    let wrong_only = when(&format!(
+        "{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\"}},\"Null\":{{\"{SSE}\":\"false\"}}}}"
+    ));
     let request = refuted(&[wrong_only], &Question::Encryption);
-    assert_eq!((request.operation, request.headers.len()), (Operation::PutObject, 0));
-    assert_eq!(request.to_string(), "--method PUT --path /b/x --tls 1.3 --principal arn:aws:iam::111122223333:user/someone");
+    assert_eq!(
+        (request.operation, request.headers.len()),
+        (Operation::PutObject, 0)
+    );
+    assert_eq!(
+        request.to_string(),
+        "--method PUT --path /b/x --tls 1.3 --principal arn:aws:iam::111122223333:user/someone"
+    );
 
-    let hole = when(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}},\"Bool\":{{\"s3:ObjectCreationOperation\":\"true\"}}}}"));
-    assert_eq!(refuted(&[hole], &Question::Encryption).operation, Operation::CreateMultipartUpload);
+    let hole = when(&format!(
+        "{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}},\"Bool\":{{\"s3:ObjectCreationOperation\":\"true\"}}}}"
+    ));
+    assert_eq!(
+        refuted(&[hole], &Question::Encryption).operation,
+        Operation::CreateMultipartUpload
+    );
 }
 
 #[test]
 fn keys() {
     let question = Question::KeyId(ARN.to_owned());
-    let pitfall = when(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\",\"{KEY}\":\"{ARN}\"}}}}"));
-    assert_eq!(refuted(&[pitfall], &question).header("x-amz-server-side-encryption"), Some("aws:kms"));
-    let apart = [when(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\"}}}}")), when(&format!("{{\"StringNotEquals\":{{\"{KEY}\":\"{ARN}\"}}}}"))];
+    let pitfall = when(&format!(
+        "{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\",\"{KEY}\":\"{ARN}\"}}}}"
+    ));
+    assert_eq!(
+        refuted(&[pitfall], &question).header("x-amz-server-side-encryption"),
+        Some("aws:kms")
+    );
+    let apart = [
+        when(&format!(
+            "{{\"StringNotEquals\":{{\"{SSE}\":\"aws:kms\"}}}}"
+        )),
+        when(&format!("{{\"StringNotEquals\":{{\"{KEY}\":\"{ARN}\"}}}}")),
+    ];
     proved(&apart, &question);
-    let like = [apart[0].clone(), when(&format!("{{\"ArnNotLike\":{{\"{KEY}\":\"arn:aws:kms:*:111122223333:key/*\"}}}}"))];
-    assert_ne!(refuted(&like, &question).header("x-amz-server-side-encryption-aws-kms-key-id"), Some(ARN));
+    let like = [
+        apart[0].clone(),
+        when(&format!(
+            "{{\"ArnNotLike\":{{\"{KEY}\":\"arn:aws:kms:*:111122223333:key/*\"}}}}"
+        )),
+    ];
+    assert_ne!(
+        refuted(&like, &question).header("x-amz-server-side-encryption-aws-kms-key-id"),
+        Some(ARN)
+    );
     proved(&like, &Question::Encryption);
 }
 
@@ -77,7 +125,10 @@ fn connections() {
     let any = Question::Tls("1.0".to_owned());
     let new = Question::Tls("1.2".to_owned());
     proved(std::slice::from_ref(&secure), &any);
-    assert_eq!(refuted(std::slice::from_ref(&secure), &new).tls, Some("1.1"));
+    assert_eq!(
+        refuted(std::slice::from_ref(&secure), &new).tls,
+        Some("1.1")
+    );
     assert_eq!(refuted(std::slice::from_ref(&version), &new).tls, None);
     proved(&[secure, version], &new);
 }
@@ -86,24 +137,67 @@ fn connections() {
 fn resources_principals_and_the_rest() {
     let null = format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}");
     let part = when(&null).replace("b/*", "b/secure/*");
-    assert!(!refuted(&[part], &Question::Encryption).key.starts_with("secure/"));
+    assert!(
+        !refuted(&[part], &Question::Encryption)
+            .key
+            .starts_with("secure/")
+    );
     let spared = when(&null).replace("\"Principal\":\"*\"", "\"NotPrincipal\":{\"AWS\":[\"arn:aws:iam::111122223333:user/dave\",\"arn:aws:iam::111122223333:root\"]}");
-    assert_eq!(refuted(&[spared], &Question::Encryption).principal.unwrap().arn(), "arn:aws:iam::111122223333:user/dave");
+    assert_eq!(
+        refuted(&[spared], &Question::Encryption)
+            .principal
+            .unwrap()
+            .arn(),
+        "arn:aws:iam::111122223333:user/dave"
+    );
     for (condition, flag) in [
-        ("\"NotIpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}", "--source-ip"),
-        ("\"StringNotLike\":{\"aws:UserAgent\":\"*backup*\"}", "user-agent: backup"),
-        ("\"StringNotEquals\":{\"s3:RequestObjectTag/tier\":\"raw\"}", "x-amz-tagging: tier="),
-        ("\"DateGreaterThan\":{\"aws:CurrentTime\":\"2026-01-01T00:00:00Z\"}", "--time 20"),
-        ("\"StringNotEquals\":{\"s3:x-amz-storage-class\":\"GLACIER\"}", "x-amz-storage-class: GLACIER"),
-        ("\"NumericGreaterThan\":{\"s3:signatureAge\":\"1000\"}", "--method PUT"),
-        ("\"StringEquals\":{\"s3:authType\":\"REST-HEADER\"}", "--auth-type"),
-        ("\"StringEquals\":{\"aws:PrincipalAccount\":\"111122223333\"}", "--method PUT"),
+        (
+            "\"NotIpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}",
+            "--source-ip",
+        ),
+        (
+            "\"StringNotLike\":{\"aws:UserAgent\":\"*backup*\"}",
+            "user-agent: backup",
+        ),
+        (
+            "\"StringNotEquals\":{\"s3:RequestObjectTag/tier\":\"raw\"}",
+            "x-amz-tagging: tier=",
+        ),
+        (
+            "\"DateGreaterThan\":{\"aws:CurrentTime\":\"2026-01-01T00:00:00Z\"}",
+            "--time 20",
+        ),
+        (
+            "\"StringNotEquals\":{\"s3:x-amz-storage-class\":\"GLACIER\"}",
+            "x-amz-storage-class: GLACIER",
+        ),
+        (
+            "\"NumericGreaterThan\":{\"s3:signatureAge\":\"1000\"}",
+            "--method PUT",
+        ),
+        (
+            "\"StringEquals\":{\"s3:authType\":\"REST-HEADER\"}",
+            "--auth-type",
+        ),
+        (
+            "\"StringEquals\":{\"aws:PrincipalAccount\":\"111122223333\"}",
+            "--method PUT",
+        ),
         ("\"StringNotLike\":{\"aws:username\":\"a*\"}", "user/a"),
-        ("\"ArnNotLike\":{\"aws:PrincipalArn\":\"arn:aws:iam::111122223333:role/*-job\"}", "-job"),
+        (
+            "\"ArnNotLike\":{\"aws:PrincipalArn\":\"arn:aws:iam::111122223333:role/*-job\"}",
+            "-job",
+        ),
     ] {
-        let both = when(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}},{}}}", condition.replace("\"StringNotEquals\":{", "\"StringNotEqualsIgnoreCase\":{")));
+        let both = when(&format!(
+            "{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}},{}}}",
+            condition.replace("\"StringNotEquals\":{", "\"StringNotEqualsIgnoreCase\":{")
+        ));
         let request = refuted(&[both], &Question::Encryption);
-        assert!(request.to_string().replace('\'', "").contains(flag), "{condition}: {request}");
+        assert!(
+            request.to_string().replace('\'', "").contains(flag),
+            "{condition}: {request}"
+        );
     }
     let all = deny("").replace("\"s3:PutObject\"", "\"s3:*\"");
     proved(&[all], &Question::Encryption);
@@ -113,44 +207,117 @@ fn resources_principals_and_the_rest() {
 fn with_authorize_an_allow_is_needed() {
     let allow = "{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"s3:PutObject\",\"Resource\":\"arn:aws:s3:::b/*\",\"Condition\":{\"StringEquals\":{\"s3:x-amz-server-side-encryption\":\"AES256\"}}}";
     let policy = policy(allow);
-    let options = Options { authorize: true, ..Options::default() };
-    assert!(matches!(prove(&policy, &Question::Encryption, &options), Verdict::Proved { .. }));
-    assert!(matches!(prove(&policy, &Question::Encryption, &Options::default()), Verdict::Counterexample(_)));
+    let options = Options {
+        authorize: true,
+        ..Options::default()
+    };
+    assert!(matches!(
+        prove(&policy, &Question::Encryption, &options),
+        Verdict::Proved { .. }
+    ));
+    assert!(matches!(
+        prove(&policy, &Question::Encryption, &Options::default()),
+        Verdict::Counterexample(_)
+    ));
 }
 
 #[test]
 fn what_cannot_be_walked_is_not_proved() {
-    let home = when(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}")).replace("b/*", "b/${aws:username}/*");
-    assert!(!matches!(ask(&[home], &Question::Encryption), Verdict::Proved { .. }));
-    let two = [when(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}"))];
-    let few = Options { max_evaluations: 3, ..Options::default() };
-    assert!(matches!(prove(&policy(&two[0]), &Question::Encryption, &few), Verdict::Unknown(_)));
+    let home = when(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}"))
+        .replace("b/*", "b/${aws:username}/*");
+    assert!(!matches!(
+        ask(&[home], &Question::Encryption),
+        Verdict::Proved { .. }
+    ));
+    let two = [when(&format!(
+        "{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}"
+    ))];
+    let few = Options {
+        max_evaluations: 3,
+        ..Options::default()
+    };
+    assert!(matches!(
+        prove(&policy(&two[0]), &Question::Encryption, &few),
+        Verdict::Unknown(_)
+    ));
 }
 
 fn condition() -> impl Strategy<Value = String> {
     let sse = prop_oneof![
-        (prop_oneof![Just("StringEquals"), Just("StringNotEquals"), Just("StringNotEqualsIfExists"), Just("StringLike"), Just("StringNotLike"), Just("StringNotEqualsIgnoreCase"), Just("ForAllValues:StringNotEquals"), Just("ForAnyValue:StringNotEquals")],
-         prop_oneof![Just("\"AES256\""), Just("\"aws:kms\""), Just("[\"AES256\",\"aws:kms\"]"), Just("\"aws:kms*\""), Just("\"*\"")])
+        (
+            prop_oneof![
+                Just("StringEquals"),
+                Just("StringNotEquals"),
+                Just("StringNotEqualsIfExists"),
+                Just("StringLike"),
+                Just("StringNotLike"),
+                Just("StringNotEqualsIgnoreCase"),
+                Just("ForAllValues:StringNotEquals"),
+                Just("ForAnyValue:StringNotEquals")
+            ],
+            prop_oneof![
+                Just("\"AES256\""),
+                Just("\"aws:kms\""),
+                Just("[\"AES256\",\"aws:kms\"]"),
+                Just("\"aws:kms*\""),
+                Just("\"*\"")
+            ]
+        )
             .prop_map(|(op, value)| (op.to_owned(), SSE.to_owned(), value.to_owned())),
-        (prop_oneof![Just("\"true\""), Just("\"false\"")], prop_oneof![Just(SSE), Just(KEY), Just("s3:x-amz-server-side-encryption-customer-algorithm")])
+        (
+            prop_oneof![Just("\"true\""), Just("\"false\"")],
+            prop_oneof![
+                Just(SSE),
+                Just(KEY),
+                Just("s3:x-amz-server-side-encryption-customer-algorithm")
+            ]
+        )
             .prop_map(|(value, key)| ("Null".to_owned(), key.to_owned(), value.to_owned())),
     ];
     let other = prop_oneof![
         Just(("Bool", "aws:SecureTransport", "\"false\"")),
         Just(("NumericLessThan", "s3:TlsVersion", "\"1.2\"")),
-        Just(("NotIpAddress", "aws:SourceIp", "[\"10.0.0.0/8\",\"2001:db8::/32\"]")),
-        Just(("ArnNotLike", "s3:x-amz-server-side-encryption-aws-kms-key-id", "\"arn:aws:kms:*:111122223333:key/*\"")),
-        Just(("StringNotEquals", "aws:PrincipalAccount", "\"111122223333\"")),
+        Just((
+            "NotIpAddress",
+            "aws:SourceIp",
+            "[\"10.0.0.0/8\",\"2001:db8::/32\"]"
+        )),
+        Just((
+            "ArnNotLike",
+            "s3:x-amz-server-side-encryption-aws-kms-key-id",
+            "\"arn:aws:kms:*:111122223333:key/*\""
+        )),
+        Just((
+            "StringNotEquals",
+            "aws:PrincipalAccount",
+            "\"111122223333\""
+        )),
         Just(("Bool", "s3:ObjectCreationOperation", "\"true\"")),
-        Just(("StringEquals", "s3:x-amz-acl", "[\"private\",\"public-read\"]")),
+        Just((
+            "StringEquals",
+            "s3:x-amz-acl",
+            "[\"private\",\"public-read\"]"
+        )),
         Just(("StringLike", "aws:UserAgent", "\"*curl*\"")),
         Just(("StringEquals", "s3:authType", "\"REST-HEADER\"")),
         Just(("NumericGreaterThan", "s3:signatureAge", "600000")),
-        Just(("DateLessThan", "aws:CurrentTime", "\"2026-01-01T00:00:00Z\"")),
-        Just(("ForAnyValue:StringLike", "s3:RequestObjectTagKeys", "\"sec*\"")),
+        Just((
+            "DateLessThan",
+            "aws:CurrentTime",
+            "\"2026-01-01T00:00:00Z\""
+        )),
+        Just((
+            "ForAnyValue:StringLike",
+            "s3:RequestObjectTagKeys",
+            "\"sec*\""
+        )),
         Just(("StringNotEquals", "s3:RequestObjectTag/tier", "\"raw\"")),
         Just(("StringLike", "s3:x-amz-copy-source", "\"source/*\"")),
-        Just(("StringEquals", "s3:x-amz-server-side-encryption-customer-algorithm", "\"AES256\"")),
+        Just((
+            "StringEquals",
+            "s3:x-amz-server-side-encryption-customer-algorithm",
+            "\"AES256\""
+        )),
     ]
     .prop_map(|(op, key, value)| (op.to_owned(), key.to_owned(), value.to_owned()));
     proptest::collection::vec(prop_oneof![3 => sse, 2 => other], 0..3).prop_map(|list| {
@@ -164,7 +331,15 @@ fn condition() -> impl Strategy<Value = String> {
         }
         let blocks: Vec<String> = out
             .iter()
-            .map(|(op, keys)| format!("\"{op}\":{{{}}}", keys.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect::<Vec<_>>().join(",")))
+            .map(|(op, keys)| {
+                format!(
+                    "\"{op}\":{{{}}}",
+                    keys.iter()
+                        .map(|(key, value)| format!("\"{key}\":{value}"))
+                        .collect::<Vec<_>>()
+                        .join(",")
+                )
+            })
             .collect();
         format!("{{{}}}", blocks.join(","))
     })
@@ -188,7 +363,10 @@ fn statement() -> impl Strategy<Value = String> {
     })
 }
 
-fn header(name: &'static str, values: &'static [&'static str]) -> impl Strategy<Value = Option<(String, String)>> {
+fn header(
+    name: &'static str,
+    values: &'static [&'static str],
+) -> impl Strategy<Value = Option<(String, String)>> {
     prop_oneof![
         2 => Just(None),
         3 => proptest::sample::select(values).prop_map(move |value| Some((name.to_owned(), value.to_owned()))),
@@ -197,55 +375,134 @@ fn header(name: &'static str, values: &'static [&'static str]) -> impl Strategy<
 
 fn any_request() -> impl Strategy<Value = Request> {
     let headers = (
-        header("x-amz-server-side-encryption", &["AES256", "aws:kms", "aws:kms:dsse", "aes256", "aws:kmsx", "", "zzz"]),
-        header("x-amz-server-side-encryption-aws-kms-key-id", &[ARN, "arn:aws:kms:eu-west-1:111122223333:key/other", "arn:aws:kms:eu-west-1:999999999999:key/other", "alias/a"]),
-        header("x-amz-server-side-encryption-customer-algorithm", &["AES256", "AES192"]),
-        header("x-amz-acl", &["private", "public-read", "bucket-owner-read"]),
+        header(
+            "x-amz-server-side-encryption",
+            &[
+                "AES256",
+                "aws:kms",
+                "aws:kms:dsse",
+                "aes256",
+                "aws:kmsx",
+                "",
+                "zzz",
+            ],
+        ),
+        header(
+            "x-amz-server-side-encryption-aws-kms-key-id",
+            &[
+                ARN,
+                "arn:aws:kms:eu-west-1:111122223333:key/other",
+                "arn:aws:kms:eu-west-1:999999999999:key/other",
+                "alias/a",
+            ],
+        ),
+        header(
+            "x-amz-server-side-encryption-customer-algorithm",
+            &["AES256", "AES192"],
+        ),
+        header(
+            "x-amz-acl",
+            &["private", "public-read", "bucket-owner-read"],
+        ),
         header("user-agent", &["curl/8", "aws-cli"]),
     );
-    let who = proptest::sample::select(&[
-        "", "arn:aws:iam::111122223333:user/dave", "arn:aws:iam::111122223333:user/erin", "arn:aws:iam::111122223333:role/R",
-        "arn:aws:sts::111122223333:assumed-role/R/s", "arn:aws:iam::999999999999:user/mallory", "arn:aws:iam::111122223333:root",
-    ][..]);
-    let operation = proptest::sample::select(&[Operation::PutObject, Operation::CreateMultipartUpload, Operation::CopyObject, Operation::PostObject][..]);
+    let who = proptest::sample::select(
+        &[
+            "",
+            "arn:aws:iam::111122223333:user/dave",
+            "arn:aws:iam::111122223333:user/erin",
+            "arn:aws:iam::111122223333:role/R",
+            "arn:aws:sts::111122223333:assumed-role/R/s",
+            "arn:aws:iam::999999999999:user/mallory",
+            "arn:aws:iam::111122223333:root",
+        ][..],
+    );
+    let operation = proptest::sample::select(
+        &[
+            Operation::PutObject,
+            Operation::CreateMultipartUpload,
+            Operation::CopyObject,
+            Operation::PostObject,
+        ][..],
+    );
     let place = (
         proptest::sample::select(&["k", "a/b", "a", "kk", "other/x"][..]),
         proptest::sample::select(&[None, Some("1.0"), Some("1.1"), Some("1.2"), Some("1.3")][..]),
         proptest::sample::select(&["10.1.2.3", "192.0.2.1", "2001:db8::1", "2001:db9::1"][..]),
-        proptest::sample::select(&[1_700_000_000_000_i64, 1_767_225_600_000, 1_800_000_000_000][..]),
-        proptest::sample::select(vec![Vec::new(), vec![("tier", "raw")], vec![("secret", "1")], vec![("tier", "x"), ("sec", "2")], vec![("a", "b")]]),
-        prop_oneof![Just(None), (0..3_usize, prop_oneof![Just(0_i64), Just(600_000), Just(600_001)]).prop_map(Some)],
+        proptest::sample::select(
+            &[1_700_000_000_000_i64, 1_767_225_600_000, 1_800_000_000_000][..],
+        ),
+        proptest::sample::select(vec![
+            Vec::new(),
+            vec![("tier", "raw")],
+            vec![("secret", "1")],
+            vec![("tier", "x"), ("sec", "2")],
+            vec![("a", "b")],
+        ]),
+        prop_oneof![
+            Just(None),
+            (
+                0..3_usize,
+                prop_oneof![Just(0_i64), Just(600_000), Just(600_001)]
+            )
+                .prop_map(Some)
+        ],
         proptest::sample::select(&["source/object", "elsewhere/object"][..]),
     );
-    (operation, headers, who, place).prop_map(|(operation, headers, who, (key, tls, ip, now, tags, signed, source))| {
-        let mut list: Vec<(String, String)> = [headers.0, headers.1, headers.2, headers.3, headers.4].into_iter().flatten().collect();
-        if operation == Operation::CopyObject {
-            list.push(("x-amz-copy-source".to_owned(), source.to_owned()));
-        }
-        let post = operation == Operation::PostObject;
-        let signed = match signed {
-            None if post => Signed { auth: "POST", version: "AWS4-HMAC-SHA256", age_ms: Some(0) },
-            None => Signed { auth: "REST-HEADER", version: "AWS4-HMAC-SHA256", age_ms: None },
-            Some((0, _)) => Signed { auth: if post { "POST" } else { "REST-QUERY-STRING" }, version: "AWS", age_ms: Some(0) },
-            Some((_, age)) => Signed { auth: if post { "POST" } else { "REST-QUERY-STRING" }, version: "AWS4-HMAC-SHA256", age_ms: Some(age) },
-        };
-        Request {
-            operation,
-            bucket: "b".to_owned(),
-            key: key.to_owned(),
-            headers: list,
-            tags: tags.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-            tls,
-            ip: Some(ip.parse().unwrap()),
-            principal: Principal::parse(who).ok(),
-            signed: Some(signed),
-            now_ms: Some(now),
-        }
-    })
+    (operation, headers, who, place).prop_map(
+        |(operation, headers, who, (key, tls, ip, now, tags, signed, source))| {
+            let mut list: Vec<(String, String)> =
+                [headers.0, headers.1, headers.2, headers.3, headers.4]
+                    .into_iter()
+                    .flatten()
+                    .collect();
+            if operation == Operation::CopyObject {
+                list.push(("x-amz-copy-source".to_owned(), source.to_owned()));
+            }
+            let post = operation == Operation::PostObject;
+            let signed = match signed {
+                None if post => Signed {
+                    auth: "POST",
+                    version: "AWS4-HMAC-SHA256",
+                    age_ms: Some(0),
+                },
+                None => Signed {
+                    auth: "REST-HEADER",
+                    version: "AWS4-HMAC-SHA256",
+                    age_ms: None,
+                },
+                Some((0, _)) => Signed {
+                    auth: if post { "POST" } else { "REST-QUERY-STRING" },
+                    version: "AWS",
+                    age_ms: Some(0),
+                },
+                Some((_, age)) => Signed {
+                    auth: if post { "POST" } else { "REST-QUERY-STRING" },
+                    version: "AWS4-HMAC-SHA256",
+                    age_ms: Some(age),
+                },
+            };
+            Request {
+                operation,
+                bucket: "b".to_owned(),
+                key: key.to_owned(),
+                headers: list,
+                tags: tags
+                    .into_iter()
+                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                    .collect(),
+                tls,
+                ip: Some(ip.parse().unwrap()),
+                principal: Principal::parse(who).ok(),
+                signed: Some(signed),
+                now_ms: Some(now),
+            }
+        },
+    )
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// What is proved, no request refutes; and a counterexample is one to the evaluator itself.
     #[test]
@@ -257,7 +514,7 @@ proptest! {
     ) {
         let policy = policy(&statements.join(","));
         let question = [Question::Encryption, Question::KeyId(ARN.to_owned()), Question::Tls("1.2".to_owned())][which].clone();
-        let options = Options { authorize, ..Options::default() };
+        let options = Options { authorize, max_evaluations: 100_000, ..Options::default() };
         let setting = Setting { account: &options.account, multipart: options.multipart, authorize };
         match prove(&policy, &question, &options) {
             Verdict::Proved { .. } => {
@@ -268,10 +525,14 @@ proptest! {
             Verdict::Counterexample(request) => {
                 prop_assert!(bad(&question, &request));
                 prop_assert_eq!(request.passes(&policy, setting), Passed::Yes);
+                // And so `policy test` says, which takes a form's fields from its headers.
+                let judged = request.to_case().decide(&policy, options.multipart, &options.account);
+                let judged = judged.map_err(|error| TestCaseError::fail(format!("{request}: {error}")))?;
+                prop_assert!(judged.iter().all(|one| one.decision.outcome != crate::policy::Outcome::Denied), "{:?}: {} {:?}", statements, request, judged);
             }
             Verdict::Unknown(why) => {
-                // Then nothing is claimed; these small policies can all be walked.
-                prop_assert!(false, "{:?}: {}", statements, why);
+                // Then nothing is claimed; but for their number, these can all be walked.
+                prop_assert!(why.contains("more than can be looked at"), "{:?}: {}", statements, why);
             }
         }
     }

@@ -20,22 +20,34 @@ impl Boundary {
     /// [`FormError::Boundary`] where the value is not `multipart/form-data` with exactly one unquoted boundary of
     /// 1 to 70 of RFC 2046's characters.
     pub fn from_content_type(value: &[u8]) -> Result<Self, FormError> {
-        let value = std::str::from_utf8(value).map_err(|_| FormError::Boundary("The Content-Type is not text."))?;
+        let value = std::str::from_utf8(value)
+            .map_err(|_| FormError::Boundary("The Content-Type is not text."))?;
         let mut pieces = value.split(';');
         let media = pieces.next().unwrap_or_default();
-        if !media.trim_matches([' ', '\t']).eq_ignore_ascii_case("multipart/form-data") {
-            return Err(FormError::Boundary("The Content-Type must be multipart/form-data."));
+        if !media
+            .trim_matches([' ', '\t'])
+            .eq_ignore_ascii_case("multipart/form-data")
+        {
+            return Err(FormError::Boundary(
+                "The Content-Type must be multipart/form-data.",
+            ));
         }
         let mut found: Option<&str> = None;
         for piece in pieces {
             // A quote could hide a `;`, so that readers disagree on where a parameter ends.
             if piece.contains('"') {
-                return Err(FormError::Boundary("Send the boundary and all other parameters without quotes."));
+                return Err(FormError::Boundary(
+                    "Send the boundary and all other parameters without quotes.",
+                ));
             }
             let piece = piece.trim_matches([' ', '\t']);
-            let (name, given) = piece.split_once('=').ok_or(FormError::Boundary("A Content-Type parameter has no value."))?;
+            let (name, given) = piece.split_once('=').ok_or(FormError::Boundary(
+                "A Content-Type parameter has no value.",
+            ))?;
             if name.trim_end_matches([' ', '\t']).len() != name.len() || name.contains('*') {
-                return Err(FormError::Boundary("A Content-Type parameter is not plain name=value."));
+                return Err(FormError::Boundary(
+                    "A Content-Type parameter is not plain name=value.",
+                ));
             }
             if name.eq_ignore_ascii_case("boundary") && found.replace(given).is_some() {
                 return Err(FormError::Boundary("The Content-Type has two boundaries."));
@@ -53,10 +65,17 @@ impl Boundary {
             return Err(FormError::Boundary("A boundary has 1 to 70 characters."));
         }
         // RFC 2046 bchars without the space, which only a quoted boundary could hold.
-        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&b)) {
-            return Err(FormError::Boundary("The boundary holds a character that RFC 2046 does not allow."));
+        if !text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&b))
+        {
+            return Err(FormError::Boundary(
+                "The boundary holds a character that RFC 2046 does not allow.",
+            ));
         }
-        Ok(Self { dashed: [b"--", text.as_bytes()].concat() })
+        Ok(Self {
+            dashed: [b"--", text.as_bytes()].concat(),
+        })
     }
 
     /// `--` followed by the boundary, as it stands between the parts.
@@ -92,7 +111,10 @@ mod tests {
             "multipart/form-data;boundary=d74496d66958873e",
             "Multipart/Form-Data; charset=utf-8; Boundary=x",
         ] {
-            assert!(Boundary::from_content_type(good.as_bytes()).is_ok(), "{good}");
+            assert!(
+                Boundary::from_content_type(good.as_bytes()).is_ok(),
+                "{good}"
+            );
         }
     }
 
@@ -117,7 +139,10 @@ mod tests {
             "",
             &long,
         ] {
-            assert!(Boundary::from_content_type(bad.as_bytes()).is_err(), "{bad}");
+            assert!(
+                Boundary::from_content_type(bad.as_bytes()).is_err(),
+                "{bad}"
+            );
         }
         assert!(Boundary::from_content_type(b"multipart/form-data; boundary=\xff").is_err());
     }

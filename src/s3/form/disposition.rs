@@ -54,9 +54,13 @@ fn header(line: &[u8], found: &mut Option<PartHead>) -> Result<(), FormError> {
             return bad("A part has two Content-Disposition headers.");
         }
     } else if name.eq_ignore_ascii_case(b"content-transfer-encoding")
-        && !["binary", "8bit", "7bit"].iter().any(|plain| value.eq_ignore_ascii_case(plain.as_bytes()))
+        && !["binary", "8bit", "7bit"]
+            .iter()
+            .any(|plain| value.eq_ignore_ascii_case(plain.as_bytes()))
     {
-        return bad("A Content-Transfer-Encoding other than binary is not supported (RFC 7578 section 4.7).");
+        return bad(
+            "A Content-Transfer-Encoding other than binary is not supported (RFC 7578 section 4.7).",
+        );
     }
     Ok(())
 }
@@ -91,15 +95,24 @@ fn disposition(value: &[u8]) -> Result<PartHead, FormError> {
     if !rest.is_empty() {
         return bad("A part's Content-Disposition cannot be read.");
     }
-    let Some(name) = name else { return bad("A part has no name.") };
-    Ok(PartHead { name: field_name(name)?, filename: filename.map(<[u8]>::to_vec) })
+    let Some(name) = name else {
+        return bad("A part has no name.");
+    };
+    Ok(PartHead {
+        name: field_name(name)?,
+        filename: filename.map(<[u8]>::to_vec),
+    })
 }
 
 /// A token or a quoted string; what it stands for, and what follows.
 fn parameter_value(text: &[u8]) -> Result<(&[u8], &[u8]), FormError> {
     let Some((b'"', quoted)) = text.split_first() else {
         let end = text.iter().position(|b| !token(*b)).unwrap_or(text.len());
-        return if end == 0 { bad("A Content-Disposition parameter is empty.") } else { Ok((&text[..end], &text[end..])) };
+        return if end == 0 {
+            bad("A Content-Disposition parameter is empty.")
+        } else {
+            Ok((&text[..end], &text[end..]))
+        };
     };
     let Some(end) = quoted.iter().position(|b| *b == b'"') else {
         return bad("A quoted string in a part's Content-Disposition does not end.");
@@ -120,7 +133,10 @@ fn field_name(name: &[u8]) -> Result<String, FormError> {
     if !name.iter().all(|b| matches!(b, 0x21..=0x7e) && *b != b'\\') {
         return bad("A part's name holds other than printable ASCII characters.");
     }
-    Ok(name.iter().map(|b| char::from(b.to_ascii_lowercase())).collect())
+    Ok(name
+        .iter()
+        .map(|b| char::from(b.to_ascii_lowercase()))
+        .collect())
 }
 
 /// RFC 9110 `tchar`.
@@ -129,13 +145,19 @@ fn token(b: u8) -> bool {
 }
 
 fn trim_start(text: &[u8]) -> &[u8] {
-    let start = text.iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(text.len());
+    let start = text
+        .iter()
+        .position(|b| !matches!(b, b' ' | b'\t'))
+        .unwrap_or(text.len());
     &text[start..]
 }
 
 fn trim(text: &[u8]) -> &[u8] {
     let text = trim_start(text);
-    let end = text.iter().rposition(|b| !matches!(b, b' ' | b'\t')).map_or(0, |at| at + 1);
+    let end = text
+        .iter()
+        .rposition(|b| !matches!(b, b' ' | b'\t'))
+        .map_or(0, |at| at + 1);
     &text[..end]
 }
 
@@ -147,12 +169,22 @@ mod tests {
     #[test]
     fn reads_what_clients_send() {
         let head = parse(b"Content-Disposition: form-data; name=\"X-Amz-Credential\"").unwrap();
-        assert_eq!((head.name.as_str(), head.filename), ("x-amz-credential", None));
+        assert_eq!(
+            (head.name.as_str(), head.filename),
+            ("x-amz-credential", None)
+        );
         let head = parse(b"content-type: image/png\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a b.png\"").unwrap();
-        assert_eq!((head.name.as_str(), head.filename.as_deref()), ("file", Some(&b"a b.png"[..])));
+        assert_eq!(
+            (head.name.as_str(), head.filename.as_deref()),
+            ("file", Some(&b"a b.png"[..]))
+        );
         let head = parse(b"Content-Disposition:form-data;filename=\"\";name=key").unwrap();
-        assert_eq!((head.name.as_str(), head.filename.as_deref()), ("key", Some(&b""[..])));
-        let head = parse(b"Content-Disposition: form-data; name=\"file\"; filename=\"C:\\x.txt\"").unwrap();
+        assert_eq!(
+            (head.name.as_str(), head.filename.as_deref()),
+            ("key", Some(&b""[..]))
+        );
+        let head = parse(b"Content-Disposition: form-data; name=\"file\"; filename=\"C:\\x.txt\"")
+            .unwrap();
         assert_eq!(head.filename.as_deref(), Some(&b"C:\\x.txt"[..]));
     }
 

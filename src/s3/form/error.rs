@@ -22,7 +22,9 @@ pub enum FormError {
         limit: usize,
     },
     /// The form has no field `key` before its file.
-    #[error("Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.")]
+    #[error(
+        "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields."
+    )]
     NoKey,
     /// The form ended without a part named `file`.
     #[error("POST requires exactly one file upload per request.")]
@@ -39,7 +41,9 @@ pub enum FormError {
         why: &'static str,
     },
     /// A field that decides something follows the file, where S3 ignores it and other stores may not.
-    #[error("The form field {0} follows the file; put it before the file, S3 ignores what comes after it.")]
+    #[error(
+        "The form field {0} follows the file; put it before the file, S3 ignores what comes after it."
+    )]
     AfterFile(String),
 }
 
@@ -47,14 +51,19 @@ impl From<FormError> for S3Error {
     fn from(error: FormError) -> Self {
         let message = error.to_string();
         match error {
-            FormError::Boundary(_) | FormError::Malformed(_) => Self::new(ErrorCode::MalformedPostRequest, message),
+            FormError::Boundary(_) | FormError::Malformed(_) => {
+                Self::new(ErrorCode::MalformedPostRequest, message)
+            }
             FormError::TooLarge { limit } => {
-                Self::new(ErrorCode::MaxPostPreDataLengthExceeded, message).with("MaxSizeAllowed", limit.to_string())
+                Self::new(ErrorCode::MaxPostPreDataLengthExceeded, message)
+                    .with("MaxSizeAllowed", limit.to_string())
             }
             FormError::NoKey => Self::invalid_argument(message, "key", ""),
             FormError::NoFile => Self::invalid_argument(message, "file", "0"),
             FormError::KeyTooLong => Self::new(ErrorCode::KeyTooLong, message),
-            FormError::Duplicate(name) | FormError::AfterFile(name) | FormError::Invalid { name, .. } => {
+            FormError::Duplicate(name)
+            | FormError::AfterFile(name)
+            | FormError::Invalid { name, .. } => {
                 Self::new(ErrorCode::InvalidArgument, message).with("ArgumentName", name)
             }
         }

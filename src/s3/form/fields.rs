@@ -70,7 +70,10 @@ pub struct Form {
 
 impl std::fmt::Debug for Form {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Form").field("key", &self.key).field("fields", &self.fields).finish_non_exhaustive()
+        f.debug_struct("Form")
+            .field("key", &self.key)
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,13 +88,25 @@ const HEADER_FIELDS: &[(&str, &str)] = &[
 ];
 
 /// `x-amz-*` fields that say who signed, not what is to be stored.
-const CLAIM_FIELDS: &[&str] = &["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "x-amz-security-token"];
+const CLAIM_FIELDS: &[&str] = &[
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-signature",
+    "x-amz-security-token",
+];
 
 impl Form {
     pub(super) fn new(fields: Vec<Field>, file: FilePart) -> Result<Self, FormError> {
         let key = key(&fields, &file)?;
         let (headers, tags) = headers(&fields)?;
-        Ok(Self { fields, file, key, headers, tags })
+        Ok(Self {
+            fields,
+            file,
+            key,
+            headers,
+            tags,
+        })
     }
 
     /// The fields in the order they came.
@@ -103,13 +118,17 @@ impl Form {
     /// The value of one field; `name` in lower case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.fields.iter().find(|field| field.name == name).map(Field::value)
+        self.fields
+            .iter()
+            .find(|field| field.name == name)
+            .map(Field::value)
     }
 
     /// A field's value where it is text: `policy`, `x-amz-credential`, `awsaccesskeyid` and the like.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.field(name).and_then(|value| std::str::from_utf8(value).ok())
+        self.field(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The file part's head.
@@ -146,16 +165,29 @@ impl Form {
     /// Is there anything that claims a signer? Without, the upload is anonymous.
     #[must_use]
     pub fn claims_signer(&self) -> bool {
-        ["awsaccesskeyid", "x-amz-credential", "signature", "x-amz-signature"].iter().any(|name| self.field(name).is_some())
+        [
+            "awsaccesskeyid",
+            "x-amz-credential",
+            "signature",
+            "x-amz-signature",
+        ]
+        .iter()
+        .any(|name| self.field(name).is_some())
     }
 }
 
 fn invalid(name: &str, why: &'static str) -> FormError {
-    FormError::Invalid { name: name.to_owned(), why }
+    FormError::Invalid {
+        name: name.to_owned(),
+        why,
+    }
 }
 
 fn key(fields: &[Field], file: &FilePart) -> Result<String, FormError> {
-    let given = fields.iter().find(|field| field.name == "key").ok_or(FormError::NoKey)?;
+    let given = fields
+        .iter()
+        .find(|field| field.name == "key")
+        .ok_or(FormError::NoKey)?;
     let mut key = Vec::with_capacity(given.value.len());
     let mut rest = given.value.as_slice();
     while let Some(at) = super::boundary::find(rest, FILENAME, 0) {
@@ -171,7 +203,12 @@ fn key(fields: &[Field], file: &FilePart) -> Result<String, FormError> {
     match check_key(&key) {
         Ok(()) => {}
         Err(AddressError::KeyTooLong(_)) => return Err(FormError::KeyTooLong),
-        Err(_) => return Err(invalid("key", "it must be UTF-8 without NUL and must not climb out of its bucket with `..`.")),
+        Err(_) => {
+            return Err(invalid(
+                "key",
+                "it must be UTF-8 without NUL and must not climb out of its bucket with `..`.",
+            ));
+        }
     }
     String::from_utf8(key).map_err(|_| invalid("key", "a key is UTF-8 text."))
 }
@@ -181,10 +218,20 @@ fn key(fields: &[Field], file: &FilePart) -> Result<String, FormError> {
 fn substitute(file: &FilePart) -> Result<&[u8], FormError> {
     let name = file.filename().unwrap_or_default();
     if name.is_empty() {
-        return Err(invalid("key", "it asks for ${filename} and the file has no name."));
+        return Err(invalid(
+            "key",
+            "it asks for ${filename} and the file has no name.",
+        ));
     }
-    if name.iter().any(|b| matches!(b, b'/' | b'\\' | b'%') || b.is_ascii_control()) || super::boundary::find(name, FILENAME, 0).is_some() {
-        return Err(invalid("key", "the file's name, which ${filename} asks for, must hold none of / \\ % and no control characters."));
+    if name
+        .iter()
+        .any(|b| matches!(b, b'/' | b'\\' | b'%') || b.is_ascii_control())
+        || super::boundary::find(name, FILENAME, 0).is_some()
+    {
+        return Err(invalid(
+            "key",
+            "the file's name, which ${filename} asks for, must hold none of / \\ % and no control characters.",
+        ));
     }
     Ok(name)
 }
@@ -198,22 +245,40 @@ fn headers(fields: &[Field]) -> Result<Headers, FormError> {
     for field in fields {
         if field.name == "tagging" {
             tags = Tagging::parse(&field.value, XML_BYTES)
-                .map_err(|_| invalid("tagging", "it must be a Tagging document of at most 10 tags."))?
+                .map_err(|_| {
+                    invalid(
+                        "tagging",
+                        "it must be a Tagging document of at most 10 tags.",
+                    )
+                })?
                 .into_tags();
-            let encoded = HeaderValue::from_str(&encode_tags(&tags)).map_err(|_| invalid("tagging", "it cannot be a header."))?;
-            insert(&mut headers, HeaderName::from_static("x-amz-tagging"), encoded)?;
+            let encoded = HeaderValue::from_str(&encode_tags(&tags))
+                .map_err(|_| invalid("tagging", "it cannot be a header."))?;
+            insert(
+                &mut headers,
+                HeaderName::from_static("x-amz-tagging"),
+                encoded,
+            )?;
             continue;
         }
-        let Some(name) = header_name(&field.name)? else { continue };
+        let Some(name) = header_name(&field.name)? else {
+            continue;
+        };
         // No store is known to put the file's name into anything but the key; if one did, it would see another value.
         if name.as_str().starts_with("x-amz-")
             && !name.as_str().starts_with("x-amz-meta-")
             && super::boundary::find(&field.value, FILENAME, 0).is_some()
         {
-            return Err(invalid(&field.name, "${filename} may stand in the key only."));
+            return Err(invalid(
+                &field.name,
+                "${filename} may stand in the key only.",
+            ));
         }
-        let mut value = HeaderValue::from_bytes(&field.value).map_err(|_| invalid(&field.name, "it holds control characters."))?;
-        value.set_sensitive(name.as_str().ends_with("-customer-key") || name == "x-amz-security-token");
+        let mut value = HeaderValue::from_bytes(&field.value)
+            .map_err(|_| invalid(&field.name, "it holds control characters."))?;
+        value.set_sensitive(
+            name.as_str().ends_with("-customer-key") || name == "x-amz-security-token",
+        );
         insert(&mut headers, name, value)?;
     }
     Ok((headers, tags))
@@ -226,7 +291,9 @@ fn header_name(field: &str) -> Result<Option<HeaderName>, FormError> {
     if !field.starts_with("x-amz-") || CLAIM_FIELDS.contains(&field) {
         return Ok(None);
     }
-    HeaderName::from_bytes(field.as_bytes()).map(Some).map_err(|_| invalid(field, "its name cannot be a header's."))
+    HeaderName::from_bytes(field.as_bytes())
+        .map(Some)
+        .map_err(|_| invalid(field, "its name cannot be a header's."))
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), FormError> {
@@ -242,7 +309,13 @@ fn encode_tags(tags: &[(String, String)]) -> String {
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     let pairs: Vec<String> = tags
         .iter()
-        .map(|(key, value)| format!("{}={}", utf8_percent_encode(key, NON_ALPHANUMERIC), utf8_percent_encode(value, NON_ALPHANUMERIC)))
+        .map(|(key, value)| {
+            format!(
+                "{}={}",
+                utf8_percent_encode(key, NON_ALPHANUMERIC),
+                utf8_percent_encode(value, NON_ALPHANUMERIC)
+            )
+        })
         .collect();
     pairs.join("&")
 }

@@ -35,7 +35,10 @@ pub struct FormReader {
 
 impl std::fmt::Debug for FormReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FormReader").field("bytes", &self.raw.len()).field("fields", &self.fields.len()).finish_non_exhaustive()
+        f.debug_struct("FormReader")
+            .field("bytes", &self.raw.len())
+            .field("fields", &self.fields.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -43,7 +46,15 @@ impl FormReader {
     /// A reader that refuses more than `limit` bytes before the file.
     #[must_use]
     pub fn new(boundary: Boundary, limit: usize) -> Self {
-        Self { boundary, limit, raw: Vec::new(), at: 0, open: None, started: false, fields: Vec::new() }
+        Self {
+            boundary,
+            limit,
+            raw: Vec::new(),
+            at: 0,
+            open: None,
+            started: false,
+            fields: Vec::new(),
+        }
     }
 
     /// All bytes fed so far.
@@ -84,9 +95,13 @@ impl FormReader {
             let seen = self.raw.len().min(first.len());
             // A preamble may hold text that another reader takes for the first delimiter.
             if self.raw.get(..seen) != first.get(..seen) {
-                return Err(FormError::Malformed("The body must begin with its boundary."));
+                return Err(FormError::Malformed(
+                    "The body must begin with its boundary.",
+                ));
             }
-            let Some(end) = self.delimiter_end(first.len())? else { return Ok(None) };
+            let Some(end) = self.delimiter_end(first.len())? else {
+                return Ok(None);
+            };
             self.at = end;
             self.started = true;
         }
@@ -112,8 +127,12 @@ impl FormReader {
         let Some(end) = find(&self.raw, b"\r\n\r\n", self.at) else {
             let block = self.raw.get(self.at..).unwrap_or_default();
             // Said before the limit is reached, where it can be.
-            if block.windows(2).any(|pair| pair == b"\n\n") || find(block, self.boundary.dashed(), 0).is_some() {
-                return Err(FormError::Malformed("A part's header does not end in an empty line with CRLF."));
+            if block.windows(2).any(|pair| pair == b"\n\n")
+                || find(block, self.boundary.dashed(), 0).is_some()
+            {
+                return Err(FormError::Malformed(
+                    "A part's header does not end in an empty line with CRLF.",
+                ));
             }
             return Ok(None);
         };
@@ -126,16 +145,22 @@ impl FormReader {
 
     /// Ends the open part where the next delimiter is here whole.
     fn part_value(&mut self) -> Result<bool, FormError> {
-        let Some((head, from)) = self.open.take() else { return Ok(false) };
+        let Some((head, from)) = self.open.take() else {
+            return Ok(false);
+        };
         let dashed = self.boundary.dashed();
         let Some(mark) = find(&self.raw, dashed, from) else {
             self.open = Some((head, from));
             return Ok(false);
         };
         // Whoever splits at the boundary alone, at LF or at CRLF must come to the same parts.
-        let value_end = mark.checked_sub(2).filter(|end| *end >= from && self.raw.get(*end..mark) == Some(b"\r\n"));
+        let value_end = mark
+            .checked_sub(2)
+            .filter(|end| *end >= from && self.raw.get(*end..mark) == Some(b"\r\n"));
         let Some(value_end) = value_end else {
-            return Err(FormError::Malformed("The boundary stands within a value, or without CRLF before it."));
+            return Err(FormError::Malformed(
+                "The boundary stands within a value, or without CRLF before it.",
+            ));
         };
         let Some(next) = self.delimiter_end(mark + dashed.len())? else {
             self.open = Some((head, from));
@@ -156,7 +181,9 @@ impl FormReader {
             Some([b'\r', b'\n', ..]) => Ok(Some(at + 2)),
             Some([b'-', b'-', ..]) => Err(FormError::NoFile),
             None | Some([] | [b'\r' | b'-']) => Ok(None),
-            Some(_) => Err(FormError::Malformed("A boundary is followed by something other than CRLF.")),
+            Some(_) => Err(FormError::Malformed(
+                "A boundary is followed by something other than CRLF.",
+            )),
         }
     }
 }

@@ -31,7 +31,11 @@ impl Tail {
     #[must_use]
     pub fn new(boundary: &Boundary) -> Self {
         // The CRLF that ends the file part's headers counts as the one before a delimiter.
-        Self { delimiter: [b"\r\n", boundary.dashed()].concat(), held: b"\r\n".to_vec(), state: State::Value }
+        Self {
+            delimiter: [b"\r\n", boundary.dashed()].concat(),
+            held: b"\r\n".to_vec(),
+            state: State::Value,
+        }
     }
 
     /// Takes the next bytes, the first ones from [`super::Form::file_offset`] on.
@@ -71,7 +75,9 @@ impl Tail {
                     let Some(end) = find(&self.held, b"\r\n\r\n", at) else {
                         self.held.drain(..at);
                         return if self.held.len() > MAX_HEAD {
-                            Err(FormError::Malformed("The header of a part after the file is too long."))
+                            Err(FormError::Malformed(
+                                "The header of a part after the file is too long.",
+                            ))
                         } else {
                             Ok(())
                         };
@@ -93,8 +99,19 @@ fn decides(name: &str) -> bool {
     name.starts_with("x-amz-")
         || matches!(
             name,
-            "file" | "key" | "acl" | "tagging" | "policy" | "signature" | "awsaccesskeyid" | "bucket" | "content-type" | "content-encoding"
-                | "content-disposition" | "cache-control" | "expires"
+            "file"
+                | "key"
+                | "acl"
+                | "tagging"
+                | "policy"
+                | "signature"
+                | "awsaccesskeyid"
+                | "bucket"
+                | "content-type"
+                | "content-encoding"
+                | "content-disposition"
+                | "cache-control"
+                | "expires"
         )
 }
 
@@ -114,11 +131,21 @@ mod tests {
             assert_eq!(run(b"data\r\n--b--\r\n", step), Ok(()));
             assert_eq!(run(b"data\r\n--b\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\nGo\r\n--b--", step), Ok(()));
             for name in ["x-amz-acl", "Key", "file", "TAGGING"] {
-                let body = format!("data\r\n--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n--b--");
-                assert_eq!(run(body.as_bytes(), step), Err(FormError::AfterFile(name.to_lowercase())));
+                let body = format!(
+                    "data\r\n--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n--b--"
+                );
+                assert_eq!(
+                    run(body.as_bytes(), step),
+                    Err(FormError::AfterFile(name.to_lowercase()))
+                );
                 // An empty file: the delimiter comes at once.
-                let body = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n--b--");
-                assert_eq!(run(body.as_bytes(), step), Err(FormError::AfterFile(name.to_lowercase())));
+                let body = format!(
+                    "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n--b--"
+                );
+                assert_eq!(
+                    run(body.as_bytes(), step),
+                    Err(FormError::AfterFile(name.to_lowercase()))
+                );
             }
             assert_eq!(run(b"data\r\n--boundary is longer\r\n--b--", step), Ok(()));
             assert_eq!(run(b"\r\n\r\n\r\n--", step), Ok(()));

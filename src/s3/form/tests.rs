@@ -9,7 +9,9 @@ fn part(name: &str, value: &str) -> String {
 }
 
 fn file(name: &str, data: &str) -> String {
-    format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/plain\r\n\r\n{data}\r\n--b--\r\n")
+    format!(
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/plain\r\n\r\n{data}\r\n--b--\r\n"
+    )
 }
 
 fn read(body: &[u8], step: usize, limit: usize) -> Result<(Form, Vec<u8>), FormError> {
@@ -33,7 +35,10 @@ fn reads_up_to_the_file_in_any_pieces() {
         part("acl", "private"),
         part("X-Amz-Server-Side-Encryption", "AES256"),
         part("x-amz-signature", "abc"),
-        part("tagging", "<Tagging><TagSet><Tag><Key>a b</Key><Value>1&amp;2</Value></Tag></TagSet></Tagging>"),
+        part(
+            "tagging",
+            "<Tagging><TagSet><Tag><Key>a b</Key><Value>1&amp;2</Value></Tag></TagSet></Tagging>",
+        ),
         file("photo.jpg", "DATA--b"),
     ]
     .concat();
@@ -56,11 +61,26 @@ fn reads_up_to_the_file_in_any_pieces() {
 #[test]
 fn refuses_as_s3_does() {
     assert_eq!(whole(&file("f", "x")).unwrap_err(), FormError::NoKey);
-    assert_eq!(whole(&[part("key", ""), file("f", "x")].concat()).unwrap_err(), FormError::NoKey);
-    assert_eq!(whole(&[part("key", "k"), "--b--\r\n".into()].concat()).unwrap_err(), FormError::NoFile);
-    assert_eq!(whole(&[part("key", &"k".repeat(1025)), file("f", "x")].concat()).unwrap_err(), FormError::KeyTooLong);
-    assert!(matches!(whole(&part("key", "k")).unwrap_err(), FormError::Malformed(_)));
-    assert!(matches!(whole(&[part("key", "../other/k"), file("f", "x")].concat()), Err(FormError::Invalid { .. })));
+    assert_eq!(
+        whole(&[part("key", ""), file("f", "x")].concat()).unwrap_err(),
+        FormError::NoKey
+    );
+    assert_eq!(
+        whole(&[part("key", "k"), "--b--\r\n".into()].concat()).unwrap_err(),
+        FormError::NoFile
+    );
+    assert_eq!(
+        whole(&[part("key", &"k".repeat(1025)), file("f", "x")].concat()).unwrap_err(),
+        FormError::KeyTooLong
+    );
+    assert!(matches!(
+        whole(&part("key", "k")).unwrap_err(),
+        FormError::Malformed(_)
+    ));
+    assert!(matches!(
+        whole(&[part("key", "../other/k"), file("f", "x")].concat()),
+        Err(FormError::Invalid { .. })
+    ));
 }
 
 #[test]
@@ -70,18 +90,52 @@ fn refuses_what_can_be_read_in_two_ways() {
         ["\r\n", &key, &file("f", "x")].concat(),
         ["preamble\r\n", &key, &file("f", "x")].concat(),
         [&part("KEY", "l"), key.as_str(), &file("f", "x")].concat(),
-        [&part("acl", "private"), &part("x-amz-acl", "private"), key.as_str(), &file("f", "x")].concat(),
-        [&part("a", "x\n--b\nContent-Disposition: form-data; name=\"acl\"\n\ny"), key.as_str(), &file("f", "x")].concat(),
+        [
+            &part("acl", "private"),
+            &part("x-amz-acl", "private"),
+            key.as_str(),
+            &file("f", "x"),
+        ]
+        .concat(),
+        [
+            &part(
+                "a",
+                "x\n--b\nContent-Disposition: form-data; name=\"acl\"\n\ny",
+            ),
+            key.as_str(),
+            &file("f", "x"),
+        ]
+        .concat(),
         [&part("a", "x--b"), key.as_str(), &file("f", "x")].concat(),
         [&part("a", "x\r\n--bc"), key.as_str(), &file("f", "x")].concat(),
         [&part("a", "x\r\n--b "), key.as_str(), &file("f", "x")].concat(),
         key.replace("\r\n", "\n") + &file("f", "x"),
         key.replace("--b\r\n", "--b \r\n") + &file("f", "x"),
         // An empty part whose delimiter follows its headers at once.
-        ["--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n--b\r\n", key.trim_start_matches("--b\r\n"), &file("f", "x")].concat(),
-        [&part("x-amz-server-side-encryption", "AES256\r\nX: y"), key.as_str(), &file("f", "x")].concat(),
-        [&part("x-amz-storage-class", "${filename}"), key.as_str(), &file("f", "x")].concat(),
-        [&part("tagging", "<Tagging/>"), key.as_str(), &file("f", "x")].concat(),
+        [
+            "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n--b\r\n",
+            key.trim_start_matches("--b\r\n"),
+            &file("f", "x"),
+        ]
+        .concat(),
+        [
+            &part("x-amz-server-side-encryption", "AES256\r\nX: y"),
+            key.as_str(),
+            &file("f", "x"),
+        ]
+        .concat(),
+        [
+            &part("x-amz-storage-class", "${filename}"),
+            key.as_str(),
+            &file("f", "x"),
+        ]
+        .concat(),
+        [
+            &part("tagging", "<Tagging/>"),
+            key.as_str(),
+            &file("f", "x"),
+        ]
+        .concat(),
         [&part("x-amz-(", "v"), key.as_str(), &file("f", "x")].concat(),
     ] {
         assert!(whole(&bad).is_err(), "{bad}");
@@ -90,23 +144,48 @@ fn refuses_what_can_be_read_in_two_ways() {
 
 #[test]
 fn the_key_is_the_one_the_store_sees() {
-    let form = |name: &str| whole(&[part("key", "${filename}/${filename}${x}"), file(name, "x")].concat());
+    let form =
+        |name: &str| whole(&[part("key", "${filename}/${filename}${x}"), file(name, "x")].concat());
     assert_eq!(form("a").unwrap().key(), "a/a${x}");
-    for name in ["", "d/a", "C:\\a", "a%2fb", "a\x01", "${filename}", "\u{fffd}\u{7f}"] {
-        assert!(matches!(form(name), Err(FormError::Invalid { .. })), "{name}");
+    for name in [
+        "",
+        "d/a",
+        "C:\\a",
+        "a%2fb",
+        "a\x01",
+        "${filename}",
+        "\u{fffd}\u{7f}",
+    ] {
+        assert!(
+            matches!(form(name), Err(FormError::Invalid { .. })),
+            "{name}"
+        );
     }
     // Where it does not matter, any name may stand.
-    assert_eq!(whole(&[part("key", "k"), file("d/a", "x")].concat()).unwrap().key(), "k");
+    assert_eq!(
+        whole(&[part("key", "k"), file("d/a", "x")].concat())
+            .unwrap()
+            .key(),
+        "k"
+    );
 }
 
 #[test]
 fn is_bounded() {
-    let body = [part("key", "k"), part("x-ignore-a", &"a".repeat(200)), file("f", &"x".repeat(5000))].concat();
+    let body = [
+        part("key", "k"),
+        part("x-ignore-a", &"a".repeat(200)),
+        file("f", &"x".repeat(5000)),
+    ]
+    .concat();
     let offset = read(body.as_bytes(), 7, 4096).unwrap().0.file_offset();
     assert!(read(body.as_bytes(), 7, offset).is_ok());
     assert!(read(body.as_bytes(), body.len(), offset).is_ok());
     for step in [7, body.len()] {
-        assert_eq!(read(body.as_bytes(), step, offset - 1).unwrap_err(), FormError::TooLarge { limit: offset - 1 });
+        assert_eq!(
+            read(body.as_bytes(), step, offset - 1).unwrap_err(),
+            FormError::TooLarge { limit: offset - 1 }
+        );
     }
 }
 

@@ -40,8 +40,12 @@ impl DeleteRequest {
             Some("true") => true,
             Some(_) => return Err(XmlError::Malformed("Quiet is true or false.")),
         };
-        let objects =
-            root.children().iter().filter(|child| child.name() == "Object").map(object).collect::<Result<Vec<_>, _>>()?;
+        let objects = root
+            .children()
+            .iter()
+            .filter(|child| child.name() == "Object")
+            .map(object)
+            .collect::<Result<Vec<_>, _>>()?;
         if objects.is_empty() || objects.len() > MAX_OBJECTS {
             return Err(XmlError::Malformed("It must name 1 to 1000 objects."));
         }
@@ -53,14 +57,19 @@ fn object(element: &Element) -> Result<ObjectId, XmlError> {
     element.only(&["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
     let key = element.one_text("Key")?.unwrap_or_default();
     if key.is_empty() || check_key(key.as_bytes()).is_err() {
-        return Err(XmlError::Malformed("A key has 1 to 1024 bytes and does not climb out of its bucket with `..`."));
+        return Err(XmlError::Malformed(
+            "A key has 1 to 1024 bytes and does not climb out of its bucket with `..`.",
+        ));
     }
     // An empty VersionId is read as none by some stores and as a version by others.
     let version_id = element.one_text("VersionId")?;
     if version_id.is_some_and(|version| version.trim().is_empty()) {
         return Err(XmlError::Malformed("A VersionId is empty; leave it out."));
     }
-    Ok(ObjectId { key: key.to_owned(), version_id: version_id.map(str::to_owned) })
+    Ok(ObjectId {
+        key: key.to_owned(),
+        version_id: version_id.map(str::to_owned),
+    })
 }
 
 #[cfg(test)]
@@ -82,8 +91,20 @@ mod tests {
         )
         .unwrap();
         assert!(got.quiet);
-        assert_eq!(got.objects[0], ObjectId { key: "a & b\r".into(), version_id: None });
-        assert_eq!(got.objects[1], ObjectId { key: " <k>".into(), version_id: Some("v1".into()) });
+        assert_eq!(
+            got.objects[0],
+            ObjectId {
+                key: "a & b\r".into(),
+                version_id: None
+            }
+        );
+        assert_eq!(
+            got.objects[1],
+            ObjectId {
+                key: " <k>".into(),
+                version_id: Some("v1".into())
+            }
+        );
     }
 
     #[test]
@@ -122,11 +143,25 @@ mod tests {
 
     #[test]
     fn is_bounded() {
-        let many = |n: usize| format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(n));
+        let many = |n: usize| {
+            format!(
+                "<Delete>{}</Delete>",
+                "<Object><Key>k</Key></Object>".repeat(n)
+            )
+        };
         assert_eq!(parse(&many(1000)).unwrap().objects.len(), 1000);
         assert!(parse(&many(1001)).is_err());
         assert!(parse(&"<a>".repeat(100_000)).is_err());
-        assert_eq!(DeleteRequest::parse(&[b' '; 11], 10), Err(XmlError::TooLong { limit: 10 }));
-        assert!(parse(&format!("<Delete><Object><Key>{}</Key></Object></Delete>", "k".repeat(1025))).is_err());
+        assert_eq!(
+            DeleteRequest::parse(&[b' '; 11], 10),
+            Err(XmlError::TooLong { limit: 10 })
+        );
+        assert!(
+            parse(&format!(
+                "<Delete><Object><Key>{}</Key></Object></Delete>",
+                "k".repeat(1025)
+            ))
+            .is_err()
+        );
     }
 }

@@ -32,17 +32,29 @@ impl BucketEncryption {
     pub fn parse(body: &[u8], limit: usize) -> Result<Self, XmlError> {
         let root = Element::parse(body, limit)?;
         if root.name() != "ServerSideEncryptionConfiguration" {
-            return Err(XmlError::Malformed("Its root must be ServerSideEncryptionConfiguration."));
+            return Err(XmlError::Malformed(
+                "Its root must be ServerSideEncryptionConfiguration.",
+            ));
         }
         root.only(&["Rule"])?;
-        let rule = root.one("Rule")?.ok_or(XmlError::Malformed("It must have one Rule."))?;
-        rule.only(&["ApplyServerSideEncryptionByDefault", "BucketKeyEnabled", "BlockedEncryptionTypes"])?;
+        let rule = root
+            .one("Rule")?
+            .ok_or(XmlError::Malformed("It must have one Rule."))?;
+        rule.only(&[
+            "ApplyServerSideEncryptionByDefault",
+            "BucketKeyEnabled",
+            "BlockedEncryptionTypes",
+        ])?;
         let (mut algorithm, mut key_id) = (None, None);
         if let Some(default) = rule.one("ApplyServerSideEncryptionByDefault")? {
             default.only(&["SSEAlgorithm", "KMSMasterKeyID"])?;
-            let given = default.one_text("SSEAlgorithm")?.ok_or(XmlError::Malformed("It has no SSEAlgorithm."))?;
+            let given = default
+                .one_text("SSEAlgorithm")?
+                .ok_or(XmlError::Malformed("It has no SSEAlgorithm."))?;
             if !["AES256", "aws:kms", "aws:kms:dsse", "aws:fsx"].contains(&given) {
-                return Err(XmlError::Malformed("SSEAlgorithm is AES256, aws:kms or aws:kms:dsse."));
+                return Err(XmlError::Malformed(
+                    "SSEAlgorithm is AES256, aws:kms or aws:kms:dsse.",
+                ));
             }
             algorithm = Some(given.to_owned());
             key_id = default.one_text("KMSMasterKeyID")?.map(str::to_owned);
@@ -58,7 +70,12 @@ impl BucketEncryption {
                 }
             }
         };
-        Ok(Self { algorithm, key_id, bucket_key: boolean(rule, "BucketKeyEnabled")?, blocked })
+        Ok(Self {
+            algorithm,
+            key_id,
+            bucket_key: boolean(rule, "BucketKeyEnabled")?,
+            blocked,
+        })
     }
 }
 
@@ -83,12 +100,19 @@ impl ObjectEncryption {
         }
         root.only(&["SSE-KMS", "SSEKMS"])?;
         // The wire name is SSE-KMS; the SDKs' member name is taken too, but not both.
-        let ((Some(kms), None) | (None, Some(kms))) = (root.one("SSE-KMS")?, root.one("SSEKMS")?) else {
+        let ((Some(kms), None) | (None, Some(kms))) = (root.one("SSE-KMS")?, root.one("SSEKMS")?)
+        else {
             return Err(XmlError::Malformed("It must have one SSE-KMS."));
         };
         kms.only(&["KMSKeyArn", "BucketKeyEnabled"])?;
-        let key_arn = kms.one_text("KMSKeyArn")?.filter(|arn| !arn.is_empty()).ok_or(XmlError::Malformed("It has no KMSKeyArn."))?;
-        Ok(Self { key_arn: key_arn.to_owned(), bucket_key: boolean(kms, "BucketKeyEnabled")? })
+        let key_arn = kms
+            .one_text("KMSKeyArn")?
+            .filter(|arn| !arn.is_empty())
+            .ok_or(XmlError::Malformed("It has no KMSKeyArn."))?;
+        Ok(Self {
+            key_arn: key_arn.to_owned(),
+            bucket_key: boolean(kms, "BucketKeyEnabled")?,
+        })
     }
 }
 
@@ -117,7 +141,10 @@ mod tests {
         .unwrap();
         assert_eq!(got.algorithm.as_deref(), Some("aws:kms"));
         assert_eq!(got.key_id.as_deref(), Some("k"));
-        assert_eq!((got.bucket_key, got.blocked), (Some(true), Some(BlockedEncryption::SseC)));
+        assert_eq!(
+            (got.bucket_key, got.blocked),
+            (Some(true), Some(BlockedEncryption::SseC))
+        );
         assert!(parse("<ServerSideEncryptionConfiguration/>").is_err());
         assert!(parse("<ServerSideEncryptionConfiguration><Rule/><Rule/></ServerSideEncryptionConfiguration>").is_err());
     }
@@ -125,7 +152,10 @@ mod tests {
     #[test]
     fn object_encryption() {
         let parse = |body: &str| ObjectEncryption::parse(body.as_bytes(), 4096);
-        let got = parse("<ObjectEncryption><SSE-KMS><KMSKeyArn>arn:k</KMSKeyArn></SSE-KMS></ObjectEncryption>").unwrap();
+        let got = parse(
+            "<ObjectEncryption><SSE-KMS><KMSKeyArn>arn:k</KMSKeyArn></SSE-KMS></ObjectEncryption>",
+        )
+        .unwrap();
         assert_eq!((got.key_arn.as_str(), got.bucket_key), ("arn:k", None));
         assert!(parse("<ObjectEncryption/>").is_err());
         assert!(parse("<ObjectEncryption><SSE-KMS/></ObjectEncryption>").is_err());

@@ -40,13 +40,24 @@ pub fn render(refused: &[Refused<'_>]) -> String {
 ///
 /// `denied` gives the message for an object that a policy refuses.
 #[must_use]
-pub fn render_all<'a>(request: &'a DeleteRequest, denied: impl Fn(&ObjectId) -> Option<&'a str>) -> String {
+pub fn render_all<'a>(
+    request: &'a DeleteRequest,
+    denied: impl Fn(&ObjectId) -> Option<&'a str>,
+) -> String {
     let refused: Vec<Refused<'_>> = request
         .objects
         .iter()
         .map(|object| match denied(object) {
-            Some(message) => Refused { object, code: "AccessDenied", message },
-            None => Refused { object, code: "OperationAborted", message: NOT_SENT },
+            Some(message) => Refused {
+                object,
+                code: "AccessDenied",
+                message,
+            },
+            None => Refused {
+                object,
+                code: "OperationAborted",
+                message: NOT_SENT,
+            },
         })
         .collect();
     render(&refused)
@@ -59,7 +70,9 @@ pub fn render_all<'a>(request: &'a DeleteRequest, denied: impl Fn(&ObjectId) -> 
 pub fn merge(answer: &[u8], limit: usize, refused: &[Refused<'_>]) -> Result<Vec<u8>, XmlError> {
     let root = Element::parse(answer, limit)?;
     if root.name() != "DeleteResult" {
-        return Err(XmlError::Malformed("The store's answer is no DeleteResult."));
+        return Err(XmlError::Malformed(
+            "The store's answer is no DeleteResult.",
+        ));
     }
     let mut added = String::new();
     errors(&mut added, refused);
@@ -71,7 +84,9 @@ pub fn merge(answer: &[u8], limit: usize, refused: &[Refused<'_>]) -> Result<Vec
         // A comment behind the root could hold a `</` of its own.
         let whole = Element::parse(&merged, merged.len())?;
         if whole.children().len() != root.children().len() + refused.len() {
-            return Err(XmlError::Malformed("The store's answer cannot be added to."));
+            return Err(XmlError::Malformed(
+                "The store's answer cannot be added to.",
+            ));
         }
         return Ok(merged);
     }
@@ -120,12 +135,18 @@ mod tests {
     use super::*;
 
     fn id(key: &str, version: Option<&str>) -> ObjectId {
-        ObjectId { key: key.into(), version_id: version.map(str::to_owned) }
+        ObjectId {
+            key: key.into(),
+            version_id: version.map(str::to_owned),
+        }
     }
 
     #[test]
     fn names_every_key() {
-        let request = DeleteRequest { objects: vec![id("a<&>\r", Some("v")), id("b", None)], quiet: true };
+        let request = DeleteRequest {
+            objects: vec![id("a<&>\r", Some("v")), id("b", None)],
+            quiet: true,
+        };
         let body = render_all(&request, |object| (object.key != "b").then_some("no"));
         let root = Element::parse(body.as_bytes(), 9999).unwrap();
         assert_eq!(root.name(), "DeleteResult");
@@ -134,21 +155,35 @@ mod tests {
         assert_eq!(errors[0].one_text("Key").unwrap(), Some("a<&>\r"));
         assert_eq!(errors[0].one_text("VersionId").unwrap(), Some("v"));
         assert_eq!(errors[0].one_text("Code").unwrap(), Some("AccessDenied"));
-        assert_eq!(errors[1].one_text("Code").unwrap(), Some("OperationAborted"));
+        assert_eq!(
+            errors[1].one_text("Code").unwrap(),
+            Some("OperationAborted")
+        );
         assert_eq!(errors[1].one_text("VersionId").unwrap(), None);
     }
 
     #[test]
     fn joins_the_stores_answer() {
         let object = id("k", None);
-        let refused = [Refused { object: &object, code: "AccessDenied", message: "Access Denied" }];
+        let refused = [Refused {
+            object: &object,
+            code: "AccessDenied",
+            message: "Access Denied",
+        }];
         for (answer, keys) in [
-            ("<?xml version=\"1.0\"?><DeleteResult xmlns=\"x\"><Deleted><Key>a</Key></Deleted></DeleteResult>\n", 2),
+            (
+                "<?xml version=\"1.0\"?><DeleteResult xmlns=\"x\"><Deleted><Key>a</Key></Deleted></DeleteResult>\n",
+                2,
+            ),
             ("<DeleteResult/>", 1),
             ("<DeleteResult></DeleteResult>", 1),
         ] {
             let merged = merge(answer.as_bytes(), 9999, &refused).unwrap();
-            assert_eq!(Element::parse(&merged, 9999).unwrap().children().len(), keys, "{answer}");
+            assert_eq!(
+                Element::parse(&merged, 9999).unwrap().children().len(),
+                keys,
+                "{answer}"
+            );
         }
         assert!(merge(b"<Error/>", 9999, &refused).is_err());
         assert!(merge(b"", 9999, &refused).is_err());

@@ -22,7 +22,9 @@ impl Tagging {
             return Err(XmlError::Malformed("Its root must be Tagging."));
         }
         root.only(&["TagSet"])?;
-        let set = root.one("TagSet")?.ok_or(XmlError::Malformed("It has no TagSet."))?;
+        let set = root
+            .one("TagSet")?
+            .ok_or(XmlError::Malformed("It has no TagSet."))?;
         set.only(&["Tag"])?;
         if set.children().len() > MAX_TAGS {
             return Err(XmlError::Malformed("It has too many tags."));
@@ -30,7 +32,10 @@ impl Tagging {
         let mut tags: Vec<(String, String)> = Vec::with_capacity(set.children().len());
         for tag in set.children() {
             tag.only(&["Key", "Value"])?;
-            let key = tag.one_text("Key")?.filter(|key| !key.is_empty()).ok_or(XmlError::Malformed("A tag has no Key."))?;
+            let key = tag
+                .one_text("Key")?
+                .filter(|key| !key.is_empty())
+                .ok_or(XmlError::Malformed("A tag has no Key."))?;
             let value = tag.one_text("Value")?.unwrap_or_default();
             if tags.iter().any(|(seen, _)| seen == key) {
                 return Err(XmlError::Malformed("Two tags have the same Key."));
@@ -61,8 +66,16 @@ mod tests {
     #[test]
     fn reads_and_refuses() {
         let got = Tagging::parse(b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag><Tag><Key>b</Key></Tag></TagSet></Tagging>", 999).unwrap();
-        assert_eq!(got.tags(), [("a".into(), "1".into()), ("b".into(), String::new())]);
-        assert!(Tagging::parse(b"<Tagging><TagSet/></Tagging>", 999).unwrap().tags().is_empty());
+        assert_eq!(
+            got.tags(),
+            [("a".into(), "1".into()), ("b".into(), String::new())]
+        );
+        assert!(
+            Tagging::parse(b"<Tagging><TagSet/></Tagging>", 999)
+                .unwrap()
+                .tags()
+                .is_empty()
+        );
         for bad in [
             "<Tagging/>",
             "<TagSet/>",

@@ -15,22 +15,25 @@ const MAX_ELEMENTS: usize = 8192;
 #[non_exhaustive]
 pub enum XmlError {
     /// Longer than the limit.
-    #[error("The XML you provided is larger than {limit} bytes; send fewer objects in one request.")]
+    #[error(
+        "The XML you provided is larger than {limit} bytes; send fewer objects in one request."
+    )]
     TooLong {
         /// The limit, in bytes.
         limit: usize,
     },
     /// Not the document that S3 publishes for the operation.
-    #[error("The XML you provided was not well-formed or did not validate against our published schema. {0}")]
+    #[error(
+        "The XML you provided was not well-formed or did not validate against our published schema. {0}"
+    )]
     Malformed(&'static str),
 }
 
 impl From<XmlError> for S3Error {
     fn from(error: XmlError) -> Self {
         match error {
-            XmlError::TooLong { limit } => {
-                Self::new(ErrorCode::EntityTooLarge, error.to_string()).with("MaxSizeAllowed", limit.to_string())
-            }
+            XmlError::TooLong { limit } => Self::new(ErrorCode::EntityTooLarge, error.to_string())
+                .with("MaxSizeAllowed", limit.to_string()),
             XmlError::Malformed(_) => Self::new(ErrorCode::MalformedXml, error.to_string()),
         }
     }
@@ -56,7 +59,8 @@ impl Element {
             return Err(XmlError::TooLong { limit });
         }
         // UTF-8 alone: another encoding is another document.
-        let text = std::str::from_utf8(body).map_err(|_| XmlError::Malformed("It is not UTF-8."))?;
+        let text =
+            std::str::from_utf8(body).map_err(|_| XmlError::Malformed("It is not UTF-8."))?;
         Builder::default().run(text.strip_prefix('\u{feff}').unwrap_or(text))
     }
 
@@ -85,7 +89,9 @@ impl Element {
     pub fn one(&self, name: &str) -> Result<Option<&Element>, XmlError> {
         let mut found = self.children.iter().filter(|child| child.name == name);
         match (found.next(), found.next()) {
-            (_, Some(_)) => Err(XmlError::Malformed("An element that must stand once stands twice.")),
+            (_, Some(_)) => Err(XmlError::Malformed(
+                "An element that must stand once stands twice.",
+            )),
             (one, None) => Ok(one),
         }
     }
@@ -96,7 +102,9 @@ impl Element {
     /// [`XmlError::Malformed`] where there are two, or where it has children of its own.
     pub fn one_text(&self, name: &str) -> Result<Option<&str>, XmlError> {
         match self.one(name)? {
-            Some(child) if !child.children.is_empty() => Err(XmlError::Malformed("An element that holds text has children.")),
+            Some(child) if !child.children.is_empty() => Err(XmlError::Malformed(
+                "An element that holds text has children.",
+            )),
             child => Ok(child.map(|child| child.text.as_str())),
         }
     }
@@ -106,10 +114,16 @@ impl Element {
     /// # Errors
     /// [`XmlError::Malformed`] where one is not.
     pub fn only(&self, names: &[&str]) -> Result<(), XmlError> {
-        if self.children.iter().all(|child| names.contains(&child.name.as_str())) {
+        if self
+            .children
+            .iter()
+            .all(|child| names.contains(&child.name.as_str()))
+        {
             Ok(())
         } else {
-            Err(XmlError::Malformed("It holds an element that does not belong there."))
+            Err(XmlError::Malformed(
+                "It holds an element that does not belong there.",
+            ))
         }
     }
 }
@@ -131,7 +145,9 @@ impl Builder {
         reader.config_mut().check_comments = true;
         let mut first = true;
         loop {
-            let event = reader.read_event().map_err(|_| XmlError::Malformed("It is not well-formed."))?;
+            let event = reader
+                .read_event()
+                .map_err(|_| XmlError::Malformed("It is not well-formed."))?;
             match event {
                 Event::Start(start) => self.start(&start)?,
                 Event::Empty(start) => {
@@ -140,16 +156,26 @@ impl Builder {
                 }
                 Event::End(_) => self.end()?,
                 Event::Text(piece) => {
-                    let piece = piece.decode().map_err(|_| XmlError::Malformed("It is not UTF-8."))?;
+                    let piece = piece
+                        .decode()
+                        .map_err(|_| XmlError::Malformed("It is not UTF-8."))?;
                     self.text(&piece, true)?;
                 }
                 Event::CData(piece) => {
-                    let piece = piece.decode().map_err(|_| XmlError::Malformed("It is not UTF-8."))?;
+                    let piece = piece
+                        .decode()
+                        .map_err(|_| XmlError::Malformed("It is not UTF-8."))?;
                     self.text(&piece, true)?;
                 }
-                Event::GeneralRef(name) => self.text(reference(&name)?.encode_utf8(&mut [0; 4]), false)?,
+                Event::GeneralRef(name) => {
+                    self.text(reference(&name)?.encode_utf8(&mut [0; 4]), false)?;
+                }
                 Event::Comment(_) => {
-                    if self.open.last().is_some_and(|element| element.children.is_empty()) {
+                    if self
+                        .open
+                        .last()
+                        .is_some_and(|element| element.children.is_empty())
+                    {
                         return bad("A comment stands where a value may be.");
                     }
                 }
@@ -158,7 +184,8 @@ impl Builder {
                         return bad("The XML declaration is not at its beginning.");
                     }
                     if let Some(encoding) = declaration.encoding() {
-                        let encoding = encoding.map_err(|_| XmlError::Malformed("Its declaration cannot be read."))?;
+                        let encoding = encoding
+                            .map_err(|_| XmlError::Malformed("Its declaration cannot be read."))?;
                         if !encoding.eq_ignore_ascii_case(b"utf-8") {
                             return bad("Its declared encoding is not UTF-8.");
                         }
@@ -190,16 +217,23 @@ impl Builder {
         for attribute in start.attributes() {
             attribute.map_err(|_| XmlError::Malformed("An attribute cannot be read."))?;
         }
-        let name = std::str::from_utf8(start.name().0).map_err(|_| XmlError::Malformed("It is not UTF-8."))?.to_owned();
+        let name = std::str::from_utf8(start.name().0)
+            .map_err(|_| XmlError::Malformed("It is not UTF-8."))?
+            .to_owned();
         if name.is_empty() || name.contains(':') {
             return bad("An element's name has a prefix.");
         }
-        self.open.push(Element { name, ..Element::default() });
+        self.open.push(Element {
+            name,
+            ..Element::default()
+        });
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), XmlError> {
-        let Some(mut element) = self.open.pop() else { return bad("It is not well-formed.") };
+        let Some(mut element) = self.open.pop() else {
+            return bad("It is not well-formed.");
+        };
         if element.children.is_empty() {
             // XML makes LF of a raw CR, not every reader does.
             if element.raw_cr && !blank(&element.text) {
@@ -220,7 +254,11 @@ impl Builder {
             return bad("It holds a character that XML 1.0 does not allow.");
         }
         let Some(element) = self.open.last_mut() else {
-            return if blank(piece) { Ok(()) } else { bad("Text stands outside its root.") };
+            return if blank(piece) {
+                Ok(())
+            } else {
+                bad("Text stands outside its root.")
+            };
         };
         if !element.children.is_empty() && !blank(piece) {
             return bad("Text stands beside elements.");
@@ -232,7 +270,8 @@ impl Builder {
 }
 
 fn blank(text: &str) -> bool {
-    text.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
+    text.bytes()
+        .all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 /// XML 1.0 production 2, `Char`.
@@ -242,7 +281,10 @@ pub(super) fn allowed(c: char) -> bool {
 
 /// The five entities of XML and character references; nothing else is ever expanded.
 fn reference(name: &BytesRef<'_>) -> Result<char, XmlError> {
-    if let Some(c) = name.resolve_char_ref().map_err(|_| XmlError::Malformed("A character reference cannot be read."))? {
+    if let Some(c) = name
+        .resolve_char_ref()
+        .map_err(|_| XmlError::Malformed("A character reference cannot be read."))?
+    {
         return Ok(c);
     }
     match &**name {
