@@ -6,9 +6,7 @@ use super::{Denial, Facts, Object, Verdict};
 use crate::{
     audit::Reason,
     config::{Config, Mode, PolicySource, glob},
-    policy::{
-        Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target,
-    },
+    policy::{Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target},
     s3::{self, Actions, Needed, Resource},
 };
 
@@ -103,10 +101,17 @@ impl Keeper {
                 on: Resource::Bucket,
                 certain: false,
             };
-            return match facts.routed.bucket.as_deref().map(|b| (b, self.rule(b, None))) {
+            return match facts
+                .routed
+                .bucket
+                .as_deref()
+                .map(|b| (b, self.rule(b, None)))
+            {
                 None => Verdict::Allow(None),
                 Some((_, Some(rule))) => Verdict::Allow(Some(&rule.name)),
-                Some((bucket, None)) => Verdict::Deny(Box::new(no_rule(needed, Target::Bucket(bucket)))),
+                Some((bucket, None)) => {
+                    Verdict::Deny(Box::new(no_rule(needed, Target::Bucket(bucket))))
+                }
             };
         }
         self.all(facts, &actions, None)
@@ -119,7 +124,11 @@ impl Keeper {
             .routed
             .amz(facts.head, "x-amz-bypass-governance-retention")
             .is_some_and(|v| v.eq_ignore_ascii_case("true"));
-        self.all(facts, &s3::action::deletion(object.versioned, bypass), Some(object.key))
+        self.all(
+            facts,
+            &s3::action::deletion(object.versioned, bypass),
+            Some(object.key),
+        )
     }
 
     /// Decides a POST form: `facts.form` holds its fields, `key` the key that the store will see.
@@ -224,7 +233,8 @@ impl Keeper {
             };
             match decision.outcome {
                 Outcome::Denied => {
-                    let denial = denied(named, decision, needed, target, &context, Some(&rule.name));
+                    let denial =
+                        denied(named, decision, needed, target, &context, Some(&rule.name));
                     return Step {
                         rule,
                         denial: Some(denial),
@@ -246,7 +256,9 @@ impl Keeper {
     fn service<'k>(&'k self, facts: &Facts<'_>, needed: Needed) -> Option<Denial<'k>> {
         let context = self.context(facts, Multipart::Inherit);
         self.always.iter().find_map(|named| {
-            let decision = named.policy.denies(needed.action, Target::Service, &context);
+            let decision = named
+                .policy
+                .denies(needed.action, Target::Service, &context);
             (decision.outcome == Outcome::Denied)
                 .then(|| denied(named, decision, needed, Target::Service, &context, None))
         })
@@ -331,9 +343,10 @@ fn denied<'k>(
         resource: target.arn(),
         rule,
         policy: Some(&named.name),
-        sid: why
-            .sid
-            .or_else(|| why.statement.map(|index| format!("statement {}", index + 1))),
+        sid: why.sid.or_else(|| {
+            why.statement
+                .map(|index| format!("statement {}", index + 1))
+        }),
         condition: (!why.conditions.is_empty()).then(|| why.conditions.join(" and ")),
         advice: why.advice.map(|advice| advice.to_string()),
     }

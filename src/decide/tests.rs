@@ -69,7 +69,10 @@ impl Request<'_> {
         };
         let routed = s3::route(&head, &[]).unwrap();
         let claim = sigv4::claim(&routed, &head).unwrap();
-        let principal = claim.access_key.as_deref().and_then(|k| keeper.principal(k));
+        let principal = claim
+            .access_key
+            .as_deref()
+            .and_then(|k| keeper.principal(k));
         let fields = self.form.map(self::headers);
         let facts = Facts {
             head: &head,
@@ -93,7 +96,9 @@ fn told(verdict: &Verdict<'_>) -> String {
     let rule = |rule: Option<&str>| rule.unwrap_or("-").to_owned();
     match verdict {
         Verdict::Allow(name) => format!("allow {}", rule(*name)),
-        Verdict::Report(denial) => format!("report {} {}", rule(denial.rule), denial.reason.as_str()),
+        Verdict::Report(denial) => {
+            format!("report {} {}", rule(denial.rule), denial.reason.as_str())
+        }
         Verdict::Deny(denial) => format!(
             "deny {} {} {}",
             rule(denial.rule),
@@ -126,11 +131,19 @@ fn the_first_rule_that_fits_is_the_one() {
     all(
         &keeper,
         &[
-            ("PUT /split/secret/k", &[], "deny rules[0] policy arn:aws:s3:::split/secret/k"),
+            (
+                "PUT /split/secret/k",
+                &[],
+                "deny rules[0] policy arn:aws:s3:::split/secret/k",
+            ),
             ("PUT /split/secret/k", &[SSE], "allow rules[0]"),
             ("PUT /split/secret", &[], "allow rules[1]"),
             ("PUT /split/other", &[], "allow rules[1]"),
-            ("PUT /split2/secret/k", &[], "deny rules[2] policy arn:aws:s3:::split2/secret/k"),
+            (
+                "PUT /split2/secret/k",
+                &[],
+                "deny rules[2] policy arn:aws:s3:::split2/secret/k",
+            ),
             ("GET /split/secret/k", &[], "allow rules[0]"),
             // What is about the bucket itself goes to its rule without a prefix, or else to the first.
             ("GET /split", &[], "allow rules[1]"),
@@ -146,7 +159,8 @@ fn the_first_rule_that_fits_is_the_one() {
 
 #[test]
 fn a_key_that_stores_may_clean_is_decided_in_both_readings() {
-    let keeper = keeper("rules:\n  - {bucket: split, prefix: secret/, require: any}\n  - {bucket: split}");
+    let keeper =
+        keeper("rules:\n  - {bucket: split, prefix: secret/, require: any}\n  - {bucket: split}");
     for target in [
         "/split//secret/x",
         "/split/./secret/x",
@@ -161,7 +175,10 @@ fn a_key_that_stores_may_clean_is_decided_in_both_readings() {
             ..Request::default()
         };
         let verdict = request.verdict(&keeper);
-        assert!(verdict.starts_with("deny rules[0] policy"), "{target}: {verdict}");
+        assert!(
+            verdict.starts_with("deny rules[0] policy"),
+            "{target}: {verdict}"
+        );
         let with = Request {
             line: &line,
             headers: &[SSE],
@@ -182,7 +199,11 @@ fn preflights_want_a_bucket_that_is_served() {
         &keeper,
         &[
             ("OPTIONS /open/k", preflight, "allow rules[0]"),
-            ("OPTIONS /other/k", preflight, "deny - no_rule arn:aws:s3:::other"),
+            (
+                "OPTIONS /other/k",
+                preflight,
+                "deny - no_rule arn:aws:s3:::other",
+            ),
         ],
     );
 }
@@ -207,16 +228,40 @@ fn copies_are_decided_on_both_ends_by_the_rules_of_each() {
     all(
         &keeper,
         &[
-            ("PUT /open/k", &[secret], "deny rules[2] policy arn:aws:s3:::source/secret/k"),
-            ("PUT /open/k", &[version], "deny rules[2] policy arn:aws:s3:::source/secret/k"),
-            ("PUT /open/k?partNumber=1&uploadId=u", &[secret], "deny rules[2] policy arn:aws:s3:::source/secret/k"),
-            ("PUT /open/k", &[none], "deny - no_rule arn:aws:s3:::nowhere/k"),
+            (
+                "PUT /open/k",
+                &[secret],
+                "deny rules[2] policy arn:aws:s3:::source/secret/k",
+            ),
+            (
+                "PUT /open/k",
+                &[version],
+                "deny rules[2] policy arn:aws:s3:::source/secret/k",
+            ),
+            (
+                "PUT /open/k?partNumber=1&uploadId=u",
+                &[secret],
+                "deny rules[2] policy arn:aws:s3:::source/secret/k",
+            ),
+            (
+                "PUT /open/k",
+                &[none],
+                "deny - no_rule arn:aws:s3:::nowhere/k",
+            ),
             ("PUT /open/k", &[plain], "allow rules[0]"),
-            ("PUT /locked/k", &[plain], "deny rules[1] policy arn:aws:s3:::locked/k"),
+            (
+                "PUT /locked/k",
+                &[plain],
+                "deny rules[1] policy arn:aws:s3:::locked/k",
+            ),
             ("PUT /locked/k", &[plain, SSE], "allow rules[1]"),
             // Each end by its own mode.
             ("PUT /open/k", &[watched], "report rules[3] policy"),
-            ("PUT /locked/k", &[watched], "deny rules[1] policy arn:aws:s3:::locked/k"),
+            (
+                "PUT /locked/k",
+                &[watched],
+                "deny rules[1] policy arn:aws:s3:::locked/k",
+            ),
             ("PUT /locked/k", &[watched, SSE], "report rules[3] policy"),
         ],
     );
@@ -232,7 +277,11 @@ fn report_says_what_enforce_would_do() {
         &[
             ("PUT /reported/k", &[], "report rules[0] policy"),
             ("PUT /reported/k", &[SSE], "allow rules[0]"),
-            ("PUT /enforced/k", &[], "deny rules[1] policy arn:aws:s3:::enforced/k"),
+            (
+                "PUT /enforced/k",
+                &[],
+                "deny rules[1] policy arn:aws:s3:::enforced/k",
+            ),
         ],
     );
 }
@@ -256,12 +305,28 @@ rules:
     all(
         &keeper,
         &[
-            ("PUT /guarded/k", &[SSE], "deny rules[0] not_allowed arn:aws:s3:::guarded/k"),
+            (
+                "PUT /guarded/k",
+                &[SSE],
+                "deny rules[0] not_allowed arn:aws:s3:::guarded/k",
+            ),
             ("PUT /guarded/k", &[signed, date, SSE], "allow rules[0]"),
             ("GET /guarded/k", &[signed, date], "allow rules[0]"),
-            ("PUT /guarded/k", &[signed, date], "deny rules[0] policy arn:aws:s3:::guarded/k"),
-            ("DELETE /guarded/k", &[signed, date], "deny rules[0] not_allowed arn:aws:s3:::guarded/k"),
-            ("GET /guarded", &[signed, date], "deny rules[0] not_allowed arn:aws:s3:::guarded"),
+            (
+                "PUT /guarded/k",
+                &[signed, date],
+                "deny rules[0] policy arn:aws:s3:::guarded/k",
+            ),
+            (
+                "DELETE /guarded/k",
+                &[signed, date],
+                "deny rules[0] not_allowed arn:aws:s3:::guarded/k",
+            ),
+            (
+                "GET /guarded",
+                &[signed, date],
+                "deny rules[0] not_allowed arn:aws:s3:::guarded",
+            ),
         ],
     );
 }
@@ -277,7 +342,10 @@ fn policies_at_the_top_speak_on_everything() {
             "Resource": ["arn:aws:s3:::*", "arn:aws:s3:::*/*"], "Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}]}"#,
     )
     .unwrap();
-    let keeper = keeper(&format!("policies: ['{}']\nrules: [{{bucket: open}}]", file.display()));
+    let keeper = keeper(&format!(
+        "policies: ['{}']\nrules: [{{bucket: open}}]",
+        file.display()
+    ));
     std::fs::remove_dir_all(&folder).unwrap();
     for (line, resource) in [
         ("GET /", "*"),
@@ -289,7 +357,10 @@ fn policies_at_the_top_speak_on_everything() {
             ..Request::default()
         };
         let rule = if resource == "*" { "-" } else { "rules[0]" };
-        assert_eq!(outside.verdict(&keeper), format!("deny {rule} policy {resource}"));
+        assert_eq!(
+            outside.verdict(&keeper),
+            format!("deny {rule} policy {resource}")
+        );
         let inside = Request {
             line,
             ip: "10.1.2.3",
@@ -307,10 +378,22 @@ fn multipart_inherits_or_is_literal() {
     all(
         &keeper,
         &[
-            ("PUT /inherits/k?partNumber=1&uploadId=u", &[], "allow rules[0]"),
+            (
+                "PUT /inherits/k?partNumber=1&uploadId=u",
+                &[],
+                "allow rules[0]",
+            ),
             ("POST /inherits/k?uploadId=u", &[], "allow rules[0]"),
-            ("POST /inherits/k?uploads", &[], "deny rules[0] policy arn:aws:s3:::inherits/k"),
-            ("PUT /literal/k?partNumber=1&uploadId=u", &[], "deny rules[1] policy arn:aws:s3:::literal/k"),
+            (
+                "POST /inherits/k?uploads",
+                &[],
+                "deny rules[0] policy arn:aws:s3:::inherits/k",
+            ),
+            (
+                "PUT /literal/k?partNumber=1&uploadId=u",
+                &[],
+                "deny rules[1] policy arn:aws:s3:::literal/k",
+            ),
         ],
     );
 }
@@ -330,16 +413,32 @@ fn objects_of_a_body_are_decided_one_by_one() {
         &keeper,
         &[
             ("POST /keeper?delete", &[], "allow rules[1]"),
-            ("POST /other?delete", &[], "deny - no_rule arn:aws:s3:::other"),
+            (
+                "POST /other?delete",
+                &[],
+                "deny - no_rule arn:aws:s3:::other",
+            ),
         ],
     );
     for (key, versioned, expect) in [
         ("a", false, "allow rules[1]"),
-        ("keep/1", false, "deny rules[1] policy arn:aws:s3:::keeper/keep/1"),
+        (
+            "keep/1",
+            false,
+            "deny rules[1] policy arn:aws:s3:::keeper/keep/1",
+        ),
         ("keep/1", true, "allow rules[1]"),
         ("versions/1", false, "allow rules[1]"),
-        ("versions/1", true, "deny rules[1] policy arn:aws:s3:::keeper/versions/1"),
-        ("x/../keep/1", false, "deny rules[1] policy arn:aws:s3:::keeper/keep/1"),
+        (
+            "versions/1",
+            true,
+            "deny rules[1] policy arn:aws:s3:::keeper/versions/1",
+        ),
+        (
+            "x/../keep/1",
+            false,
+            "deny rules[1] policy arn:aws:s3:::keeper/keep/1",
+        ),
     ] {
         let request = Request {
             line: "POST /keeper?delete",
@@ -358,9 +457,8 @@ fn objects_of_a_body_are_decided_one_by_one() {
 
 #[test]
 fn fields_of_a_form_count_and_its_headers_do_not() {
-    let keeper = keeper(
-        "rules:\n  - {bucket: locked, prefix: open/}\n  - {bucket: locked, require: any}",
-    );
+    let keeper =
+        keeper("rules:\n  - {bucket: locked, prefix: open/}\n  - {bucket: locked, require: any}");
     let ask = |key: &str, fields: &[(&str, &str)]| {
         let request = Request {
             line: "POST /locked",
@@ -368,12 +466,17 @@ fn fields_of_a_form_count_and_its_headers_do_not() {
             form: Some(fields),
             ..Request::default()
         };
-        request.ask(&keeper, |keeper, facts| told(&keeper.form(facts, key.as_bytes())))
+        request.ask(&keeper, |keeper, facts| {
+            told(&keeper.form(facts, key.as_bytes()))
+        })
     };
     assert_eq!(ask("k", &[]), "deny rules[1] policy arn:aws:s3:::locked/k");
     assert_eq!(ask("k", &[SSE]), "allow rules[1]");
     assert_eq!(ask("open/k", &[]), "allow rules[0]");
-    assert_eq!(ask("open/../k", &[]), "deny rules[1] policy arn:aws:s3:::locked/k");
+    assert_eq!(
+        ask("open/../k", &[]),
+        "deny rules[1] policy arn:aws:s3:::locked/k"
+    );
 }
 
 #[test]
@@ -385,7 +488,11 @@ fn tls_is_a_fact_of_the_connection() {
             tls,
             ..Request::default()
         };
-        assert_eq!(request.verdict(&keeper).starts_with("allow"), allowed, "{tls:?}");
+        assert_eq!(
+            request.verdict(&keeper).starts_with("allow"),
+            allowed,
+            "{tls:?}"
+        );
     }
 }
 
