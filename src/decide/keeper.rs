@@ -8,6 +8,7 @@ use crate::{
     config::{Config, Mode, PolicySource, glob},
     policy::{Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target},
     s3::{self, Actions, Needed, Resource},
+    sigv4::SignatureVersion,
 };
 
 /// A compiled policy and what messages call it.
@@ -156,13 +157,11 @@ impl Keeper {
             for (bucket, key) in things(facts, needed.on, key) {
                 if needed.on == Resource::Object && key.is_none() {
                     // Its objects stand in the body. They are decided there; that a rule is for the bucket, here.
-                    match bucket.and_then(|b| self.rule(b, None)) {
-                        Some(rule) => rule_name = Some(rule.name.as_str()),
-                        None => {
-                            let target = Target::Bucket(bucket.unwrap_or_default());
-                            return Verdict::Deny(Box::new(no_rule(*needed, target)));
-                        }
-                    }
+                    let Some(rule) = bucket.and_then(|b| self.rule(b, None)) else {
+                        let target = Target::Bucket(bucket.unwrap_or_default());
+                        return Verdict::Deny(Box::new(no_rule(*needed, target)));
+                    };
+                    rule_name = Some(rule.name.as_str());
                     continue;
                 }
                 let target = match (bucket, &key) {
@@ -201,19 +200,17 @@ impl Keeper {
             .rules
             .iter()
             .filter(|rule| glob::matches(&rule.bucket, bucket));
-        match key {
-            Some(key) => ours.find(|rule| key.starts_with(&rule.prefix)),
-            None => {
-                let mut first = None;
-                for rule in ours {
-                    if rule.prefix.is_empty() {
-                        return Some(rule);
-                    }
-                    first.get_or_insert(rule);
-                }
-                first
-            }
+        if let Some(key) = key {
+            return ours.find(|rule| key.starts_with(&rule.prefix));
         }
+        let mut first = None;
+        for rule in ours {
+            if rule.prefix.is_empty() {
+                return Some(rule);
+            }
+            first.get_or_insert(rule);
+        }
+        first
     }
 
     fn step<'k>(
@@ -270,7 +267,7 @@ impl Keeper {
             routed: facts.routed,
             signing: Signing {
                 auth_type: facts.claim.auth.condition_value(),
-                version: facts.claim.version.map(|v| v.condition_value()),
+                version: facts.claim.version.map(SignatureVersion::condition_value),
                 age_ms: facts.claim.age_ms(facts.now_ms),
             },
             ip: Some(facts.ip),
@@ -284,12 +281,11 @@ impl Keeper {
     }
 }
 
-/// The things that one needed action is about, as (bucket, key): several where stores read a key differently.
-fn things<'a>(
-    facts: &Facts<'a>,
-    on: Resource,
-    key: Option<&'a [u8]>,
-) -> Vec<(Option<&'a str>, Option<std::borrow::Cow<'a, [u8]>>)> {
+/// A bucket and a key, where there are any.
+type Thing<'a> = (Option<&'a str>, Option<Cow<'a, [u8]>>);
+
+/// The things that one needed action is about: several where stores read a key differently.
+fn things<'a>(facts: &Facts<'a>, on: Resource, key: Option<&'a [u8]>) -> Vec<Thing<'a>> {
     let bucket = facts.routed.bucket.as_deref();
     match on {
         Resource::Service => vec![(None, None)],
@@ -297,22 +293,24 @@ fn things<'a>(
         Resource::CopySource => match &facts.routed.copy_source {
             Some(source) => source
                 .keys()
-                .map(|key| (Some(source.bucket.as_ref()), Some(key.into())))
+                .flat_map(|key| readings(Some(source.bucket.as_ref()), key))
                 .collect(),
             None => Vec::new(),
         },
         Resource::Object => match key.or(facts.routed.key.as_deref()) {
             // Its objects stand in the body: the bucket alone is decided now.
             None => vec![(bucket, None)],
-            Some(key) => {
-                let mut all = vec![(bucket, Some(key.into()))];
-                if let Some(cleaned) = s3::address::cleaned(key) {
-                    all.push((bucket, Some(cleaned.into())));
-                }
-                all
-            }
+            Some(key) => readings(bucket, key).collect(),
         },
     }
+}
+
+/// A key as it is, and as a store sees it that cleans paths.
+fn readings<'a>(bucket: Option<&'a str>, key: &'a [u8]) -> impl Iterator<Item = Thing<'a>> {
+    let cleaned = s3::address::cleaned(key).map(Cow::Owned);
+    std::iter::once(Cow::Borrowed(key))
+        .chain(cleaned)
+        .map(move |key| (bucket, Some(key)))
 }
 
 fn no_rule<'k>(needed: Needed, target: Target<'_>) -> Denial<'k> {

@@ -477,3 +477,7 @@ impl GetSocketDigest for Conn {
 }
 
 impl Peek for Conn {}
+
+#[cfg(test)]
+#[path = "conn_tests.rs"]
+mod tests;
