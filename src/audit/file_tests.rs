@@ -297,5 +297,5 @@ fn threads_share_it() {
         .iter()
         .map(|l| l["seq"].as_u64().unwrap())
         .collect();
-    assert_eq!(seqs, (1..=801).collect::<Vec<_>>());
+    assert_eq!(seqs, (1..=800).collect::<Vec<_>>());
 }

@@ -57,7 +57,10 @@ pub fn tail(file: &mut File) -> io::Result<Tail> {
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     file.take(REACH).read_to_end(&mut bytes)?;
-    let start = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |newline| newline + 1);
+    let start = bytes
+        .iter()
+        .rposition(|&b| b == b'\n')
+        .map_or(0, |newline| newline + 1);
     let half = &bytes[start..];
     // Never a byte of a file that was named by mistake.
     let ours = half.starts_with(BEGIN) || BEGIN.starts_with(half);

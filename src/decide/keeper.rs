@@ -6,10 +6,9 @@ use super::{Denial, Facts, Object, Verdict};
 use crate::{
     audit::Reason,
     config::{Config, Mode, PolicySource, glob},
-    policy::{
-        Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target,
-    },
+    policy::{Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target},
     s3::{self, Actions, Needed, Resource},
+    sigv4::SignatureVersion,
 };
 
 /// A compiled policy and what messages call it.
@@ -103,10 +102,17 @@ impl Keeper {
                 on: Resource::Bucket,
                 certain: false,
             };
-            return match facts.routed.bucket.as_deref().map(|b| (b, self.rule(b, None))) {
+            return match facts
+                .routed
+                .bucket
+                .as_deref()
+                .map(|b| (b, self.rule(b, None)))
+            {
                 None => Verdict::Allow(None),
                 Some((_, Some(rule))) => Verdict::Allow(Some(&rule.name)),
-                Some((bucket, None)) => Verdict::Deny(Box::new(no_rule(needed, Target::Bucket(bucket)))),
+                Some((bucket, None)) => {
+                    Verdict::Deny(Box::new(no_rule(needed, Target::Bucket(bucket))))
+                }
             };
         }
         self.all(facts, &actions, None)
@@ -119,7 +125,11 @@ impl Keeper {
             .routed
             .amz(facts.head, "x-amz-bypass-governance-retention")
             .is_some_and(|v| v.eq_ignore_ascii_case("true"));
-        self.all(facts, &s3::action::deletion(object.versioned, bypass), Some(object.key))
+        self.all(
+            facts,
+            &s3::action::deletion(object.versioned, bypass),
+            Some(object.key),
+        )
     }
 
     /// Decides a POST form: `facts.form` holds its fields, `key` the key that the store will see.
@@ -147,13 +157,11 @@ impl Keeper {
             for (bucket, key) in things(facts, needed.on, key) {
                 if needed.on == Resource::Object && key.is_none() {
                     // Its objects stand in the body. They are decided there; that a rule is for the bucket, here.
-                    match bucket.and_then(|b| self.rule(b, None)) {
-                        Some(rule) => rule_name = Some(rule.name.as_str()),
-                        None => {
-                            let target = Target::Bucket(bucket.unwrap_or_default());
-                            return Verdict::Deny(Box::new(no_rule(*needed, target)));
-                        }
-                    }
+                    let Some(rule) = bucket.and_then(|b| self.rule(b, None)) else {
+                        let target = Target::Bucket(bucket.unwrap_or_default());
+                        return Verdict::Deny(Box::new(no_rule(*needed, target)));
+                    };
+                    rule_name = Some(rule.name.as_str());
                     continue;
                 }
                 let target = match (bucket, &key) {
@@ -192,19 +200,17 @@ impl Keeper {
             .rules
             .iter()
             .filter(|rule| glob::matches(&rule.bucket, bucket));
-        match key {
-            Some(key) => ours.find(|rule| key.starts_with(&rule.prefix)),
-            None => {
-                let mut first = None;
-                for rule in ours {
-                    if rule.prefix.is_empty() {
-                        return Some(rule);
-                    }
-                    first.get_or_insert(rule);
-                }
-                first
-            }
+        if let Some(key) = key {
+            return ours.find(|rule| key.starts_with(&rule.prefix));
         }
+        let mut first = None;
+        for rule in ours {
+            if rule.prefix.is_empty() {
+                return Some(rule);
+            }
+            first.get_or_insert(rule);
+        }
+        first
     }
 
     fn step<'k>(
@@ -224,7 +230,8 @@ impl Keeper {
             };
             match decision.outcome {
                 Outcome::Denied => {
-                    let denial = denied(named, decision, needed, target, &context, Some(&rule.name));
+                    let denial =
+                        denied(named, decision, needed, target, &context, Some(&rule.name));
                     return Step {
                         rule,
                         denial: Some(denial),
@@ -246,7 +253,9 @@ impl Keeper {
     fn service<'k>(&'k self, facts: &Facts<'_>, needed: Needed) -> Option<Denial<'k>> {
         let context = self.context(facts, Multipart::Inherit);
         self.always.iter().find_map(|named| {
-            let decision = named.policy.denies(needed.action, Target::Service, &context);
+            let decision = named
+                .policy
+                .denies(needed.action, Target::Service, &context);
             (decision.outcome == Outcome::Denied)
                 .then(|| denied(named, decision, needed, Target::Service, &context, None))
         })
@@ -258,7 +267,7 @@ impl Keeper {
             routed: facts.routed,
             signing: Signing {
                 auth_type: facts.claim.auth.condition_value(),
-                version: facts.claim.version.map(|v| v.condition_value()),
+                version: facts.claim.version.map(SignatureVersion::condition_value),
                 age_ms: facts.claim.age_ms(facts.now_ms),
             },
             ip: Some(facts.ip),
@@ -272,12 +281,11 @@ impl Keeper {
     }
 }
 
-/// The things that one needed action is about, as (bucket, key): several where stores read a key differently.
-fn things<'a>(
-    facts: &Facts<'a>,
-    on: Resource,
-    key: Option<&'a [u8]>,
-) -> Vec<(Option<&'a str>, Option<std::borrow::Cow<'a, [u8]>>)> {
+/// A bucket and a key, where there are any.
+type Thing<'a> = (Option<&'a str>, Option<Cow<'a, [u8]>>);
+
+/// The things that one needed action is about: several where stores read a key differently.
+fn things<'a>(facts: &Facts<'a>, on: Resource, key: Option<&'a [u8]>) -> Vec<Thing<'a>> {
     let bucket = facts.routed.bucket.as_deref();
     match on {
         Resource::Service => vec![(None, None)],
@@ -285,22 +293,24 @@ fn things<'a>(
         Resource::CopySource => match &facts.routed.copy_source {
             Some(source) => source
                 .keys()
-                .map(|key| (Some(source.bucket.as_ref()), Some(key.into())))
+                .flat_map(|key| readings(Some(source.bucket.as_ref()), key))
                 .collect(),
             None => Vec::new(),
         },
         Resource::Object => match key.or(facts.routed.key.as_deref()) {
             // Its objects stand in the body: the bucket alone is decided now.
             None => vec![(bucket, None)],
-            Some(key) => {
-                let mut all = vec![(bucket, Some(key.into()))];
-                if let Some(cleaned) = s3::address::cleaned(key) {
-                    all.push((bucket, Some(cleaned.into())));
-                }
-                all
-            }
+            Some(key) => readings(bucket, key).collect(),
         },
     }
+}
+
+/// A key as it is, and as a store sees it that cleans paths.
+fn readings<'a>(bucket: Option<&'a str>, key: &'a [u8]) -> impl Iterator<Item = Thing<'a>> {
+    let cleaned = s3::address::cleaned(key).map(Cow::Owned);
+    std::iter::once(Cow::Borrowed(key))
+        .chain(cleaned)
+        .map(move |key| (bucket, Some(key)))
 }
 
 fn no_rule<'k>(needed: Needed, target: Target<'_>) -> Denial<'k> {
@@ -331,9 +341,10 @@ fn denied<'k>(
         resource: target.arn(),
         rule,
         policy: Some(&named.name),
-        sid: why
-            .sid
-            .or_else(|| why.statement.map(|index| format!("statement {}", index + 1))),
+        sid: why.sid.or_else(|| {
+            why.statement
+                .map(|index| format!("statement {}", index + 1))
+        }),
         condition: (!why.conditions.is_empty()).then(|| why.conditions.join(" and ")),
         advice: why.advice.map(|advice| advice.to_string()),
     }

@@ -89,7 +89,11 @@ impl Denial<'_> {
                 return text;
             }
             Reason::NotAllowed => {
-                let _ = write!(text, " because no resource-based policy allows the {} action.", self.action);
+                let _ = write!(
+                    text,
+                    " because no resource-based policy allows the {} action.",
+                    self.action
+                );
             }
             _ => text.push_str(" with an explicit deny in a resource-based policy."),
         }

@@ -30,8 +30,14 @@ use pingora::proxy::Session;
 pub struct Inspector(State);
 
 enum State {
-    Delete { body: Vec<u8>, limit: usize },
-    Form { reader: FormReader, boundary: Boundary },
+    Delete {
+        body: Vec<u8>,
+        limit: usize,
+    },
+    Form {
+        reader: FormReader,
+        boundary: Boundary,
+    },
     /// The form is decided; its file passes, watched for fields behind it.
     File(Tail),
     Done,
@@ -132,8 +138,8 @@ fn delete(
     let request =
         DeleteRequest::parse(body, limit).map_err(|e| refused(e.into(), Reason::Request))?;
     let head = head_of(session);
-    let routed = s3::route(&head, &shared.base_domains)
-        .map_err(|e| refused(e.into(), Reason::Request))?;
+    let routed =
+        s3::route(&head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
     let claim = sigv4::claim(&routed, &head).map_err(|e| refused(e, Reason::Request))?;
     let principal = claim
         .access_key
@@ -193,8 +199,8 @@ fn decide_form(
     form: &Form,
 ) -> Result<(), Answer> {
     let head = head_of(session);
-    let routed = s3::route(&head, &shared.base_domains)
-        .map_err(|e| refused(e.into(), Reason::Request))?;
+    let routed =
+        s3::route(&head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
     let claim = sigv4::claim_of_form(form.headers()).map_err(|e| refused(e, Reason::Request))?;
     let principal = claim
         .access_key
@@ -202,8 +208,7 @@ fn decide_form(
         .and_then(|key| shared.keeper.principal(key));
     ctx.key = Some(form.key().as_bytes().to_vec());
     ctx.principal = principal.map(|p| p.arn().to_owned());
-    let request =
-        SseRequest::of_form(form.headers()).map_err(|e| refused(e, Reason::Sse))?;
+    let request = SseRequest::of_form(form.headers()).map_err(|e| refused(e, Reason::Sse))?;
     ctx.sse_requested = requested(&request);
     let facts = Facts {
         head: &head,

@@ -72,7 +72,11 @@ impl Client {
             ip,
             tls: stream.get_ssl_digest().map(|d| {
                 // No other versions are spoken.
-                if d.version.ends_with('3') { "1.3" } else { "1.2" }
+                if d.version.ends_with('3') {
+                    "1.3"
+                } else {
+                    "1.2"
+                }
             }),
         }
     }
@@ -358,7 +362,10 @@ impl Conn {
 }
 
 fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the connection was handed back")
+    io::Error::new(
+        io::ErrorKind::NotConnected,
+        "the connection was handed back",
+    )
 }
 
 impl AsyncRead for Conn {
@@ -470,3 +477,7 @@ impl GetSocketDigest for Conn {
 }
 
 impl Peek for Conn {}
+
+#[cfg(test)]
+#[path = "conn_tests.rs"]
+mod tests;

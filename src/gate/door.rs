@@ -83,7 +83,13 @@ pub async fn serve(
                 return;
             }
         };
-        let conn = Conn::new(rest.stream, rest.ahead, &head, &client, limits.continue_timeout);
+        let conn = Conn::new(
+            rest.stream,
+            rest.ahead,
+            &head,
+            &client,
+            limits.continue_timeout,
+        );
         let shared = conn.shared();
         let mut session = ServerSession::new_http1(Box::new(conn));
         session.set_keepalive((!*shutdown.borrow()).then_some(0));

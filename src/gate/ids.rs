@@ -81,10 +81,16 @@ mod tests {
     #[test]
     fn ids_are_distinct_and_look_like_s3s() {
         let ids = Ids::default();
-        let seen: HashSet<_> = (0..10_000).map(|_| ids.next().as_str().to_owned()).collect();
+        let seen: HashSet<_> = (0..10_000)
+            .map(|_| ids.next().as_str().to_owned())
+            .collect();
         assert_eq!(seen.len(), 10_000);
-        assert!(seen.iter().all(|id| id.len() == 16
-            && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())));
+        assert!(seen.iter().all(|id| {
+            id.len() == 16
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        }));
         assert_eq!(ids.host_id(&ids.next()).len(), 64);
     }
 }

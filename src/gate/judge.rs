@@ -4,13 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pingora::proxy::Session;
 
-use super::{
-    answer::Answer,
-    body::Inspector,
-    conn::Conn,
-    request::Ctx,
-    shared::Shared,
-};
+use super::{answer::Answer, body::Inspector, conn::Conn, request::Ctx, shared::Shared};
 use crate::{
     audit::{Decision, Reason},
     config::Denial as Told,

@@ -68,7 +68,9 @@ pub enum StartError {
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     /// An address is not to be had.
-    #[error("cannot listen on {address}: {source}; stop what listens there, or choose another address")]
+    #[error(
+        "cannot listen on {address}: {source}; stop what listens there, or choose another address"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -113,20 +115,21 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     // Has pingora give us the bare connection: see `door`.
     options.force_custom = true;
     let gate = Arc::clone(&shared);
-    let mut service = ProxyServiceBuilder::new(&server.configuration, phases::Gate(Arc::clone(&shared)))
-        .name("gate")
-        .server_options(options)
-        .custom(
-            connector,
-            Arc::new(move |proxy, stream, shutdown: &ShutdownWatch| {
-                let (gate, shutdown) = (Arc::clone(&gate), shutdown.clone());
-                Box::pin(async move {
-                    door::serve(proxy, gate, stream, shutdown).await;
-                    None
-                })
-            }),
-        )
-        .build();
+    let mut service =
+        ProxyServiceBuilder::new(&server.configuration, phases::Gate(Arc::clone(&shared)))
+            .name("gate")
+            .server_options(options)
+            .custom(
+                connector,
+                Arc::new(move |proxy, stream, shutdown: &ShutdownWatch| {
+                    let (gate, shutdown) = (Arc::clone(&gate), shutdown.clone());
+                    Box::pin(async move {
+                        door::serve(proxy, gate, stream, shutdown).await;
+                        None
+                    })
+                }),
+            )
+            .build();
     for listener in &config.listen {
         let mut endpoint = ListenerConfig::tcp(listener.address.to_string())
             .l4_buffer(L4BufferSettings::new(0, WRITE_BUFFER));
@@ -252,7 +255,10 @@ fn tls_settings(tls: &crate::config::ListenerTls) -> Result<TlsSettings, StartEr
             "listen.tls.min_version \"1.3\" is not available in this version: demand it with a policy on s3:TlsVersion (tls: \"1.3\" in the short form)",
         ));
     }
-    let (cert, key) = (tls.cert.display().to_string(), tls.key.display().to_string());
+    let (cert, key) = (
+        tls.cert.display().to_string(),
+        tls.key.display().to_string(),
+    );
     TlsSettings::intermediate(&cert, &key).map_err(|e| StartError::Tls {
         path: tls.cert.clone(),
         message: e.to_string(),
@@ -282,9 +288,10 @@ struct Drain {
 impl ShutdownSignalWatch for Drain {
     async fn recv(&self) -> ShutdownSignal {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) else {
             tracing::error!("signals cannot be waited for; the process ends");
             return ShutdownSignal::FastShutdown;
         };

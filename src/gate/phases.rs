@@ -219,7 +219,10 @@ impl ProxyHttp for Gate {
             && reused
             && ctx.status.is_none()
             && *e.esource() == ErrorSource::Upstream
-            && !matches!(e.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout)
+            && !matches!(
+                e.etype(),
+                ErrorType::ReadTimedout | ErrorType::WriteTimedout
+            )
             && !session.as_ref().retry_buffer_truncated();
         e.set_retry(again);
         e

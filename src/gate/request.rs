@@ -209,9 +209,7 @@ impl Ctx {
             error: self.error.as_deref(),
             ..Event::new(
                 SystemTime::now(),
-                self.store_request_id
-                    .as_deref()
-                    .unwrap_or(self.id.as_str()),
+                self.store_request_id.as_deref().unwrap_or(self.id.as_str()),
                 request.method.as_str(),
                 self.decision,
             )

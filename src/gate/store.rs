@@ -21,7 +21,8 @@ use pingora::{
     },
     protocols::{
         ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-        Stream, TimingDigest, UniqueID, UniqueIDType, raw_connect::ProxyDigest,
+        Stream, TimingDigest, UniqueID, UniqueIDType,
+        raw_connect::ProxyDigest,
         tls::{CustomALPN, SslDigest},
     },
     upstreams::peer::{HttpPeer, Peer},

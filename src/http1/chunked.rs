@@ -30,7 +30,9 @@ enum State {
 
 /// A chunked body that does not follow its grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("The chunked body is malformed; each chunk is `size CRLF data CRLF`, sizes in hexadecimal (RFC 9112 section 7.1).")]
+#[error(
+    "The chunked body is malformed; each chunk is `size CRLF data CRLF`, sizes in hexadecimal (RFC 9112 section 7.1)."
+)]
 pub struct ChunkedError;
 
 /// Most bytes of one chunk's extension, or of the trailer section.
@@ -134,7 +136,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const BODY: &[u8] = b"5\r\nhello\r\n0a;name=value\r\n0123456789\r\n0\r\nx-amz-checksum: a\r\n\r\n";
+    const BODY: &[u8] =
+        b"5\r\nhello\r\n0a;name=value\r\n0123456789\r\n0\r\nx-amz-checksum: a\r\n\r\n";
 
     #[test]
     fn ends_where_the_message_ends() {
@@ -164,7 +167,11 @@ mod tests {
             b"0\r\na: b\n\r\n",
             b"0\r\n\n",
         ] {
-            assert_eq!(ChunkedScanner::default().scan(bad), Err(ChunkedError), "{bad:?}");
+            assert_eq!(
+                ChunkedScanner::default().scan(bad),
+                Err(ChunkedError),
+                "{bad:?}"
+            );
         }
     }
 
