@@ -1,6 +1,6 @@
 //! The rules and policies of a configuration, ready to decide.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use super::{Denial, Facts, Object, Verdict};
 use crate::{

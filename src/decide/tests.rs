@@ -108,7 +108,10 @@ fn told(verdict: &Verdict<'_>) -> String {
     }
 }
 
-fn all(keeper: &Keeper, cases: &[(&str, &[(&str, &str)], &str)]) {
+/// Request line, headers, verdict.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
+fn all(keeper: &Keeper, cases: &[Case<'_>]) {
     for (line, headers, expect) in cases {
         let request = Request {
             line,
@@ -223,6 +226,8 @@ fn copies_are_decided_on_both_ends_by_the_rules_of_each() {
     let secret = ("x-amz-copy-source", "/source/secret/k");
     let version = ("x-amz-copy-source", "/source/secret/k?versionId=1");
     let plain = ("x-amz-copy-source", "/source/public");
+    let climbing = ("x-amz-copy-source", "/source/x/../secret/k");
+    let doubled = ("x-amz-copy-source", "/source//secret/k");
     let none = ("x-amz-copy-source", "/nowhere/k");
     let watched = ("x-amz-copy-source", "/watched/k");
     all(
@@ -249,6 +254,16 @@ fn copies_are_decided_on_both_ends_by_the_rules_of_each() {
                 "deny - no_rule arn:aws:s3:::nowhere/k",
             ),
             ("PUT /open/k", &[plain], "allow rules[0]"),
+            (
+                "PUT /open/k",
+                &[climbing],
+                "deny rules[2] policy arn:aws:s3:::source/secret/k",
+            ),
+            (
+                "PUT /open/k",
+                &[doubled],
+                "deny rules[2] policy arn:aws:s3:::source/secret/k",
+            ),
             (
                 "PUT /locked/k",
                 &[plain],

@@ -64,5 +64,5 @@ async fn hold(stream: &Stream, deadline: Instant) -> Lingered {
     }
 }
 
-/// States of Linux's `tcp_info` in which the peer may still read: ESTABLISHED, FIN_WAIT1, FIN_WAIT2.
+/// States of Linux's `tcp_info` in which the peer may still read: `ESTABLISHED`, `FIN_WAIT1`, `FIN_WAIT2`.
 const OPEN_STATES: [u8; 3] = [1, 4, 5];

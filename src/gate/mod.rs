@@ -56,7 +56,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STORE_IDLE_TIMEOUT: Duration = Duration::from_secs(25);
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
 /// What "no timeout" is to those who want a number.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+const FOREVER: Duration = Duration::from_hours(365 * 24);
 
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]

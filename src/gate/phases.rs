@@ -245,16 +245,13 @@ impl ProxyHttp for Gate {
             }
             return gone;
         }
-        let answer = match ctx.refusal.take() {
-            Some(answer) => answer,
-            None => {
-                let (error, reason) = fault(e);
-                if matches!(reason, Reason::Store | Reason::Internal) {
-                    tracing::warn!(error = %e.etype().as_str(), cause = %e, operation = ctx.operation.map_or("unknown", |o| o.name()), "a request could not be served");
-                }
-                Answer::error(error, Decision::Error, reason)
+        let answer = ctx.refusal.take().unwrap_or_else(|| {
+            let (error, reason) = fault(e);
+            if matches!(reason, Reason::Store | Reason::Internal) {
+                tracing::warn!(error = %e.etype().as_str(), cause = %e, operation = ctx.operation.map_or("unknown", |o| o.name()), "a request could not be served");
             }
-        };
+            Answer::error(error, Decision::Error, reason)
+        });
         let status = answer.status;
         if let Err(error) = self.answer(session, ctx, answer).await {
             tracing::debug!(%error, "an error could not be sent");

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use http::Method;
 use pingora::proxy::Session;
 
 use super::{
@@ -155,7 +154,7 @@ impl Ctx {
         self.recorded
     }
 
-    /// Writes the audit line and counts; once. Anything but a read must be in the file when this returns.
+    /// Writes the audit line and counts; once. Anything but an allowed read must be in the file when this returns.
     ///
     /// # Errors
     /// The line could not be written and requests are to be refused then.
@@ -168,16 +167,16 @@ impl Ctx {
             return Ok(());
         }
         let request = session.req_header();
-        let durable = !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let forwarded = self.store_started.is_some();
         let continued = self.conn.as_ref().map(|c| c.continued());
-        let expect = self.expects.then(|| match continued {
+        let expect = match continued {
+            _ if !self.expects => None,
             Some(conn::Continue::Store) => Some(Continue::Store),
             Some(conn::Continue::Timeout) => Some(Continue::Timeout),
             _ if !forwarded => Some(Continue::Refused),
             _ if self.announced > 0 => Some(Continue::EarlyFinal),
             _ => None,
-        });
+        };
         let event = Event {
             store_request_id: self.store_request_id.as_deref(),
             operation: self.operation,
@@ -205,7 +204,7 @@ impl Ctx {
             duration: self.started.elapsed(),
             store_time: self.store_time,
             objects: self.objects,
-            expect: expect.flatten(),
+            expect,
             error: self.error.as_deref(),
             ..Event::new(
                 SystemTime::now(),
@@ -214,6 +213,6 @@ impl Ctx {
                 self.decision,
             )
         };
-        shared.record(&event, durable)
+        shared.record(&event, event.is_durable())
     }
 }

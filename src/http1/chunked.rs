@@ -179,7 +179,7 @@ mod tests {
     fn side_bytes_are_bounded() {
         let mut scanner = ChunkedScanner::default();
         scanner.scan(b"5;").unwrap();
-        assert!(scanner.scan(&[b'a'; 20_000]).is_err());
+        assert!(scanner.scan(&vec![b'a'; 20_000]).is_err());
         let mut scanner = ChunkedScanner::default();
         scanner.scan(b"0\r\n").unwrap();
         assert!((0..20_000).any(|_| scanner.scan(b"a: b\r\n").is_err()));

@@ -199,10 +199,10 @@ impl Fields {
             return Err(HeadError::FieldName);
         }
         // No early exit: a loop without one is compiled to vector instructions.
-        let control = value.iter().fold(false, |bad, &b| {
-            bad | ((b < 0x20) & (b != b'\t')) | (b == 0x7f)
+        let control = value.iter().fold(0, |bad, &b| {
+            bad | (u8::from(b < 0x20) & u8::from(b != b'\t')) | u8::from(b == 0x7f)
         });
-        if control {
+        if control != 0 {
             return Err(HeadError::Control);
         }
         let value = value.trim_ascii();
@@ -263,7 +263,7 @@ fn decimal(value: &[u8]) -> Option<u64> {
     let n = value
         .iter()
         .fold(0u64, |n, &b| n * 10 + u64::from(b - b'0'));
-    (n <= i64::MAX as u64).then_some(n)
+    i64::try_from(n).is_ok().then_some(n)
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.
