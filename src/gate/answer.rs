@@ -1,5 +1,10 @@
 //! What Sealgate answers by itself.
 
+use std::{
+    cell::RefCell,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
 use bytes::Bytes;
 use http::{Method, header};
 use pingora::{Result, http::ResponseHeader, proxy::Session};
@@ -7,7 +12,7 @@ use pingora::{Result, http::ResponseHeader, proxy::Session};
 use super::ids::{Ids, RequestId};
 use crate::{
     audit::{Decision, Reason},
-    s3::S3Error,
+    s3::{ErrorCode, S3Error},
 };
 
 /// An answer that does not come from the store.
@@ -57,6 +62,16 @@ impl Answer {
             error: None,
             body: Body::Document(xml),
         }
+    }
+
+    /// What is answered in the place of an answer whose audit line could not be written.
+    #[must_use]
+    pub fn unrecorded() -> Self {
+        let error = S3Error::new(
+            ErrorCode::ServiceUnavailable,
+            "Audit lines cannot be written, so no request is served. Please try again; the operator finds the cause in the log.",
+        );
+        Self::error(error, Decision::Error, Reason::Audit)
     }
 
     /// The answer as the client of this request gets it.
@@ -120,20 +135,59 @@ impl Rendered {
         }
     }
 
-    /// The whole answer as bytes, for a request that was never parsed. It ends the connection.
+    /// The whole answer as bytes, for a request that goes no further than the door.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self, method: &Method, keep: bool) -> Vec<u8> {
         let reason = http::StatusCode::from_u16(self.status)
             .ok()
             .and_then(|s| s.canonical_reason())
             .unwrap_or("Error");
-        let status = self.status;
-        let (id, host_id, body) = (self.id.as_str(), &self.host_id, &self.body);
-        format!(
-            "HTTP/1.1 {status} {reason}\r\nx-amz-request-id: {id}\r\nx-amz-id-2: {host_id}\r\nContent-Type: application/xml\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        )
-        .into_bytes()
+        let mut out = Vec::with_capacity(320 + self.body.len());
+        let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
+        let mut number = itoa::Buffer::new();
+        put("HTTP/1.1 ");
+        put(number.format(self.status));
+        put(" ");
+        put(reason);
+        put("\r\nx-amz-request-id: ");
+        put(self.id.as_str());
+        put("\r\nx-amz-id-2: ");
+        put(&self.host_id);
+        put("\r\nContent-Type: application/xml\r\nDate: ");
+        date(&mut put);
+        put(if keep {
+            "\r\nConnection: keep-alive\r\n"
+        } else {
+            "\r\nConnection: close\r\n"
+        });
+        if *method == Method::HEAD {
+            put("\r\n");
+        } else {
+            put("Content-Length: ");
+            put(number.format(self.body.len()));
+            put("\r\n\r\n");
+            put(&self.body);
+        }
+        out
     }
+}
+
+/// The time as RFC 9110 section 5.6.7 has it, formatted once a second.
+fn date(put: &mut impl FnMut(&str)) {
+    thread_local! {
+        static CACHED: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
+    CACHED.with_borrow_mut(|(at, text)| {
+        if *at != now || text.is_empty() {
+            *at = now;
+            *text = jiff::Timestamp::from_second(i64::try_from(now).unwrap_or_default())
+                .unwrap_or_default()
+                .strftime("%a, %d %b %Y %H:%M:%S GMT")
+                .to_string();
+        }
+        put(text);
+    });
 }

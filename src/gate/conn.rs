@@ -30,6 +30,7 @@ use tokio::{
     time::Sleep,
 };
 
+use super::request::Ctx;
 use crate::http1::{
     chunked::ChunkedScanner,
     head::{Expectation, Framing, Head},
@@ -140,18 +141,16 @@ enum Body {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub struct Conn {
     /// `None` only after the drop has handed it back.
     stream: Option<Stream>,
     /// Bytes read from the socket and not delivered yet: the rest of the head, then what came with it.
     ahead: BytesMut,
-    framing: Framing,
-    expect: Expectation,
+    /// The state of the request, until pingora's phases take it over.
+    admitted: Mutex<Option<Box<Ctx>>>,
     head_left: usize,
     body: Body,
     shared: Arc<Shared>,
-    client: Arc<Client>,
     /// The client waits for a 100 and has not got one.
     waiting: bool,
     /// Runs while `waiting`.
@@ -170,7 +169,7 @@ impl Conn {
         stream: Stream,
         mut ahead: BytesMut,
         head: &Head,
-        client: &Arc<Client>,
+        admitted: Option<Box<Ctx>>,
         patience: Duration,
     ) -> Self {
         ahead.advance(head.skip);
@@ -187,13 +186,11 @@ impl Conn {
             .store(matches!(body, Body::Done), Ordering::Release);
         Self {
             stream: Some(stream),
-            framing: head.framing,
-            expect: head.expect,
+            admitted: Mutex::new(admitted),
             head_left: head.len,
             ahead,
             body,
             shared,
-            client: Arc::clone(client),
             waiting,
             patience: waiting.then(|| Box::pin(tokio::time::sleep(patience))),
             own_continue: None,
@@ -207,19 +204,12 @@ impl Conn {
         Arc::clone(&self.shared)
     }
 
-    /// How the body was announced.
-    pub fn framing(&self) -> Framing {
-        self.framing
-    }
-
-    /// What the client expects.
-    pub fn expectation(&self) -> Expectation {
-        self.expect
-    }
-
-    /// Facts of the connection.
-    pub fn client(&self) -> &Arc<Client> {
-        &self.client
+    /// Hands over the state of the request; once.
+    pub fn admitted(&self) -> Option<Box<Ctx>> {
+        self.admitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     fn stream(&self) -> io::Result<&Stream> {
@@ -358,6 +348,14 @@ impl Conn {
             return false;
         }
         true
+    }
+}
+
+impl std::fmt::Debug for Conn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conn")
+            .field("body", &self.body)
+            .finish_non_exhaustive()
     }
 }
 

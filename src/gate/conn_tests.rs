@@ -18,15 +18,11 @@ fn conn(arrived: &str, patience: Duration) -> (Conn, DuplexStream) {
     };
     let head = examine(arrived.as_bytes(), &limits).unwrap().unwrap();
     let (ours, theirs) = tokio::io::duplex(1 << 16);
-    let client = Arc::new(Client {
-        ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        tls: None,
-    });
     let conn = Conn::new(
         Box::new(ours),
         BytesMut::from(arrived.as_bytes()),
         &head,
-        &client,
+        None,
         patience,
     );
     (conn, theirs)

@@ -1,32 +1,34 @@
 //! A client's connection from its first byte to its last.
 //!
-//! For each request: wait for its head, examine it ([`http1::head`](crate::http1::head)), hand one request's view of
-//! the connection ([`Conn`]) to pingora, take the connection back. In the end: close at once where nothing can be
-//! lost, linger where the client may still be sending.
+//! For each request: wait for its head, examine it ([`http1::head`](crate::http1::head)), decide it. What is denied is
+//! answered here and goes no further. What is let in goes to pingora as one request's view of the connection
+//! ([`Conn`]), and the connection comes back. In the end: close at once where nothing can be lost, linger where the
+//! client may still be sending.
 
 use std::{cell::RefCell, future::poll_fn, pin::Pin, sync::Arc, task::ready, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use pingora::{
     apps::HttpServerApp,
     protocols::{Stream, http::ServerSession},
     proxy::HttpProxy,
     server::ShutdownWatch,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWriteExt, ReadBuf},
-    time::{Instant, timeout_at},
-};
+use pingora_timeout::timeout;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
     conn::{Client, Conn, Rest},
+    judge::{Arrived, judge},
     linger::Linger,
+    parsed::Parsed,
     phases::Gate,
     refusal,
+    request::Ctx,
     shared::Shared,
     store::StoreConnector,
 };
-use crate::http1::head::{Head, HeadError, HeadLimits, examine};
+use crate::http1::head::{Framing, Head, HeadError, HeadLimits, examine};
 
 /// What a connection is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +62,7 @@ pub async fn serve(
     proxy: Arc<HttpProxy<Gate, StoreConnector>>,
     gate: Arc<Shared>,
     stream: Stream,
-    mut shutdown: ShutdownWatch,
+    shutdown: ShutdownWatch,
 ) {
     let client = Arc::new(Client::of(&stream));
     let limits = gate.door;
@@ -69,47 +71,62 @@ pub async fn serve(
         ahead: BytesMut::new(),
     };
     loop {
-        let head = match arrival(&mut rest, &limits, &mut shutdown).await {
+        let head = match arrival(&mut rest, &limits).await {
             Arrival::Head(head) => head,
             Arrival::Gone => return,
             Arrival::TimedOut => {
                 refusal::refuse_head(&gate, &client, &mut rest, None).await;
-                linger(&gate, rest).await;
-                return;
+                return linger(&gate, rest).await;
             }
             Arrival::Refused(error) => {
                 refusal::refuse_head(&gate, &client, &mut rest, Some(error)).await;
-                linger(&gate, rest).await;
-                return;
+                return linger(&gate, rest).await;
             }
         };
-        let conn = Conn::new(
-            rest.stream,
-            rest.ahead,
-            &head,
-            &client,
-            limits.continue_timeout,
-        );
-        let shared = conn.shared();
-        let mut session = ServerSession::new_http1(Box::new(conn));
-        session.set_keepalive((!*shutdown.borrow()).then_some(0));
-        session.set_abort_on_close(false);
-        session.set_read_timeout(Some(limits.idle_timeout));
-        session.set_write_timeout(Some(limits.idle_timeout));
-
-        let reused = proxy.process_new_http(session, &shutdown).await;
-        let keep = reused.is_some();
-        // Dropping what pingora returned puts the connection back into `shared`.
-        drop(reused);
-        let Some(back) = shared.take() else { return };
-        rest = back;
-        if !keep {
-            if shared.body_done() && rest.ahead.is_empty() {
-                let _ = rest.stream.shutdown().await;
-            } else {
-                linger(&gate, rest).await;
+        let parsed = match Parsed::of(&rest.ahead[head.skip..head.skip + head.len]) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                refusal::refuse_head(&gate, &client, &mut rest, Some(error)).await;
+                return linger(&gate, rest).await;
             }
-            return;
+        };
+        let mut ctx = Box::new(Ctx::new(&gate));
+        let arrived = Arrived {
+            client: &client,
+            framing: head.framing,
+            expectation: head.expect,
+        };
+        if let Some(answer) = judge(&gate, &parsed.head(), arrived, &mut ctx) {
+            // A body that was announced must never be read as a request: only without one the connection goes on.
+            let keep = head.http11
+                && head.framing == Framing::None
+                && !parsed.closes()
+                && !*shutdown.borrow();
+            let sent = refusal::answer(&gate, &mut rest, &parsed, &mut ctx, &answer, keep).await;
+            drop(ctx);
+            rest.ahead.advance(head.skip + head.len);
+            match (sent, keep) {
+                (Err(_), _) => return,
+                (Ok(()), true) => {}
+                (Ok(()), false) if head.framing == Framing::None && rest.ahead.is_empty() => {
+                    let _ = rest.stream.shutdown().await;
+                    return;
+                }
+                (Ok(()), false) => return linger(&gate, rest).await,
+            }
+        } else {
+            drop(parsed);
+            let conn = Conn::new(
+                rest.stream,
+                rest.ahead,
+                &head,
+                Some(ctx),
+                limits.continue_timeout,
+            );
+            match forward(&proxy, &gate, conn, &shutdown).await {
+                Some(back) => rest = back,
+                None => return,
+            }
         }
         if rest.ahead.is_empty() {
             // An idle connection keeps no buffer.
@@ -118,54 +135,69 @@ pub async fn serve(
     }
 }
 
+/// Has pingora serve one request. `Some`: the connection goes on.
+async fn forward(
+    proxy: &Arc<HttpProxy<Gate, StoreConnector>>,
+    gate: &Shared,
+    conn: Conn,
+    shutdown: &ShutdownWatch,
+) -> Option<Rest> {
+    let shared = conn.shared();
+    let mut session = ServerSession::new_http1(Box::new(conn));
+    session.set_abort_on_close(false);
+    session.set_read_timeout(Some(gate.door.idle_timeout));
+    session.set_write_timeout(Some(gate.door.idle_timeout));
+    let reused = proxy.process_new_http(session, shutdown).await;
+    let keep = reused.is_some();
+    // Dropping what pingora returned puts the connection back into `shared`.
+    drop(reused);
+    let mut rest = shared.take()?;
+    if keep {
+        return Some(rest);
+    }
+    if shared.body_done() && rest.ahead.is_empty() {
+        let _ = rest.stream.shutdown().await;
+    } else {
+        linger(gate, rest).await;
+    }
+    None
+}
+
 async fn linger(gate: &Shared, rest: Rest) {
     let ended = gate.door.linger.close(rest.stream).await;
     gate.metrics.lingered(ended);
 }
 
 /// Waits for a head. Bytes beyond it stay in `rest.ahead`, behind the head.
-async fn arrival(rest: &mut Rest, limits: &DoorLimits, shutdown: &mut ShutdownWatch) -> Arrival {
-    let mut deadline = Instant::now() + limits.idle_timeout;
-    let mut begun = !rest.ahead.is_empty();
-    if begun {
-        deadline = Instant::now() + limits.header_timeout;
+async fn arrival(rest: &mut Rest, limits: &DoorLimits) -> Arrival {
+    if rest.ahead.is_empty() {
+        let first = read_some(&mut rest.stream, &mut rest.ahead);
+        match timeout(limits.idle_timeout, first).await {
+            Err(_) | Ok(Err(_) | Ok(0)) => return Arrival::Gone,
+            Ok(Ok(_)) => {}
+        }
     }
-    loop {
-        if begun {
+    match examine(&rest.ahead, &limits.head) {
+        Ok(Some(head)) => return Arrival::Head(head),
+        Ok(None) => {}
+        Err(error) => return Arrival::Refused(error),
+    }
+    let whole = async {
+        loop {
+            match read_some(&mut rest.stream, &mut rest.ahead).await {
+                Err(_) | Ok(0) => return Arrival::Gone,
+                Ok(_) => {}
+            }
             match examine(&rest.ahead, &limits.head) {
                 Ok(Some(head)) => return Arrival::Head(head),
                 Ok(None) => {}
                 Err(error) => return Arrival::Refused(error),
             }
         }
-        let read = timeout_at(deadline, read_some(&mut rest.stream, &mut rest.ahead));
-        let read = if begun {
-            read.await
-        } else {
-            tokio::select! {
-                read = read => read,
-                () = shutting_down(shutdown) => return Arrival::Gone,
-            }
-        };
-        match read {
-            Err(_) if begun => return Arrival::TimedOut,
-            Err(_) | Ok(Err(_) | Ok(0)) => return Arrival::Gone,
-            Ok(Ok(_)) if !begun => {
-                begun = true;
-                deadline = Instant::now() + limits.header_timeout;
-            }
-            Ok(Ok(_)) => {}
-        }
-    }
-}
-
-async fn shutting_down(shutdown: &mut ShutdownWatch) {
-    while !*shutdown.borrow_and_update() {
-        if shutdown.changed().await.is_err() {
-            // The server is gone; so is the reason to wait.
-            return;
-        }
-    }
+    };
+    timeout(limits.header_timeout, whole)
+        .await
+        .unwrap_or(Arrival::TimedOut)
 }
 
 /// Reads what is there and appends it to `ahead`.

@@ -1,10 +1,13 @@
 //! From a request's head to a verdict, and from a verdict to what happens.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use pingora::proxy::Session;
 
-use super::{answer::Answer, body::Inspector, conn::Conn, request::Ctx, shared::Shared};
+use super::{answer::Answer, body::Inspector, conn::Client, request::Ctx, shared::Shared};
 use crate::{
     audit::{Decision, Reason},
     config::Denial as Told,
@@ -37,24 +40,31 @@ pub fn now_ms() -> i64 {
         .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// What is known of a request besides its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived<'a> {
+    /// Facts of its connection.
+    pub client: &'a Arc<Client>,
+    /// How its body is framed.
+    pub framing: Framing,
+    /// What the client expects.
+    pub expectation: Expectation,
+}
+
 /// Decides a request by its head. `Some`: it is answered with this and goes no further.
-pub fn judge(shared: &Shared, session: &Session, ctx: &mut Ctx) -> Option<Answer> {
-    let Some(conn) = session
-        .downstream_session
-        .stream()
-        .and_then(|s| (**s).as_any().downcast_ref::<Conn>())
-    else {
-        return Some(internal("The connection did not come through the door."));
-    };
-    ctx.conn = Some(conn.shared());
-    ctx.client = Some(conn.client().clone());
-    ctx.expects = conn.expectation() == Expectation::Continue;
-    if let Framing::Length(n) = conn.framing() {
+pub fn judge(
+    shared: &Shared,
+    head: &RequestHead<'_>,
+    arrived: Arrived<'_>,
+    ctx: &mut Ctx,
+) -> Option<Answer> {
+    ctx.client = Some(Arc::clone(arrived.client));
+    ctx.expects = arrived.expectation == Expectation::Continue;
+    if let Framing::Length(n) = arrived.framing {
         ctx.announced = n;
     }
-    let head = head_of(session);
-    ctx.source_ip = source_ip(conn.client().ip, head.headers, &shared.trusted_proxies);
-    let answer = examine(shared, &head, conn, ctx).err();
+    ctx.source_ip = source_ip(arrived.client.ip, head.headers, &shared.trusted_proxies);
+    let answer = examine(shared, head, arrived, ctx).err();
     if answer.is_some() {
         ctx.bytes_refused = ctx.announced;
     }
@@ -64,7 +74,7 @@ pub fn judge(shared: &Shared, session: &Session, ctx: &mut Ctx) -> Option<Answer
 fn examine(
     shared: &Shared,
     head: &RequestHead<'_>,
-    conn: &Conn,
+    arrived: Arrived<'_>,
     ctx: &mut Ctx,
 ) -> Result<(), Answer> {
     let routed = match s3::route(head, &shared.base_domains) {
@@ -74,7 +84,7 @@ fn examine(
     ctx.operation = Some(routed.operation);
     ctx.bucket = routed.bucket.as_deref().map(str::to_owned);
     ctx.key = routed.key.as_deref().map(<[u8]>::to_vec);
-    if conn.expectation() == Expectation::Unknown {
+    if arrived.expectation == Expectation::Unknown {
         let error = S3Error::new(
             ErrorCode::ExpectationFailed,
             "The only expectation that can be met is `100-continue`; send the request without the Expect header.",
@@ -94,7 +104,7 @@ fn examine(
         claim: &claim,
         principal,
         ip: ctx.source_ip,
-        tls: conn.client().tls,
+        tls: arrived.client.tls,
         now_ms: now_ms(),
         form: None,
     };
@@ -254,12 +264,4 @@ fn unroutable(error: S3Error) -> Answer {
         _ => Reason::Request,
     };
     Answer::error(error, Decision::Error, reason)
-}
-
-fn internal(message: &'static str) -> Answer {
-    Answer::error(
-        S3Error::new(ErrorCode::InternalError, message),
-        Decision::Error,
-        Reason::Internal,
-    )
 }

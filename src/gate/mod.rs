@@ -7,6 +7,7 @@ mod door;
 mod ids;
 mod judge;
 mod linger;
+mod parsed;
 mod phases;
 mod refusal;
 mod request;

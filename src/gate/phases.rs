@@ -2,7 +2,7 @@
 //!
 //! | phase | here |
 //! | --- | --- |
-//! | `request_filter` | [`judge`]: the verdict on the head; a refusal is answered and ends here |
+//! | `request_filter` | takes over what the [`door`](super::door) has decided |
 //! | `upstream_request_filter` | nothing is changed, save that an absolute-form target becomes origin form |
 //! | `request_body_filter` | [`body`](super::body): decisions that need a look at the body |
 //! | `response_filter`, `response_body_filter` | what the store says is noted; the audit line is written before the last byte |
@@ -27,8 +27,9 @@ use pingora::{
 
 use super::{
     answer::Answer,
-    judge::{judge, known_sse},
-    request::Ctx,
+    conn::Conn,
+    judge::known_sse,
+    request::{Ctx, Seen},
     shared::Shared,
 };
 use crate::{
@@ -51,9 +52,9 @@ impl Gate {
         if session.req_header().method != Method::HEAD {
             ctx.bytes_out = rendered.body_bytes();
         }
-        if let Err(error) = ctx.record(&self.0, session) {
+        if let Err(error) = ctx.record(&self.0, Seen::of(session)) {
             tracing::error!(%error, "an audit line cannot be written; requests are refused until it can");
-            rendered = unrecorded().render(&self.0.ids, &ctx.id);
+            rendered = Answer::unrecorded().render(&self.0.ids, &ctx.id);
         }
         if !body_done(session) {
             // What follows could be the body, and must never be read as a request.
@@ -68,9 +69,9 @@ impl Gate {
 
     /// The response is complete but for its last bytes: the line first, then those.
     fn complete(&self, session: &Session, ctx: &mut Ctx) -> Result<()> {
-        if let Err(error) = ctx.record(&self.0, session) {
+        if let Err(error) = ctx.record(&self.0, Seen::of(session)) {
             tracing::error!(%error, "an audit line cannot be written; requests are refused until it can");
-            ctx.refusal = Some(unrecorded());
+            ctx.refusal = Some(Answer::unrecorded());
             return Err(Error::explain(REFUSED, "the audit line cannot be written"));
         }
         if let Some(conn) = &ctx.conn {
@@ -91,13 +92,17 @@ impl ProxyHttp for Gate {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         // pingora would end the connection after a relayed 100; we end it where a body is left unread.
         session.set_close_on_response_before_downstream_finish(false);
-        match judge(&self.0, session, ctx) {
-            None => Ok(false),
-            Some(answer) => {
-                self.answer(session, ctx, answer).await?;
-                Ok(true)
-            }
-        }
+        // The door has decided already; what it let in brings its state along.
+        let conn = session
+            .downstream_session
+            .stream()
+            .and_then(|s| (**s).as_any().downcast_ref::<Conn>());
+        let Some((admitted, shared)) = conn.and_then(|c| Some((c.admitted()?, c.shared()))) else {
+            return Error::e_explain(ErrorType::InternalError, "a request came past the door");
+        };
+        *ctx = *admitted;
+        ctx.conn = Some(shared);
+        Ok(false)
     }
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
@@ -263,7 +268,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn logging(&self, session: &mut Session, _e: Option<&Error>, ctx: &mut Ctx) {
-        if let Err(error) = ctx.record(&self.0, session) {
+        if let Err(error) = ctx.record(&self.0, Seen::of(session)) {
             tracing::error!(%error, "an audit line cannot be written; requests are refused until it can");
         }
     }
@@ -303,14 +308,6 @@ impl ProxyHttp for Gate {
 /// Whether nothing of the request's body is left to read.
 fn body_done(session: &mut Session) -> bool {
     session.downstream_session.is_body_done()
-}
-
-fn unrecorded() -> Answer {
-    let error = S3Error::new(
-        ErrorCode::ServiceUnavailable,
-        "Audit lines cannot be written, so no request is served. Please try again; the operator finds the cause in the log.",
-    );
-    Answer::error(error, Decision::Error, Reason::Audit)
 }
 
 /// What a failure is to the client.

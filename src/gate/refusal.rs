@@ -1,15 +1,18 @@
-//! Requests that are refused before they are parsed.
+//! What is answered at the door.
 
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use http::Method;
 use tokio::io::AsyncWriteExt;
 
 use super::{
     answer::Answer,
     conn::{Client, Rest},
+    parsed::Parsed,
+    request::{Ctx, Seen},
     shared::Shared,
 };
 use crate::{
@@ -55,7 +58,38 @@ pub async fn refuse_head(
     };
     // The request did nothing; a line that cannot be written is counted by the sink and must not hold up the refusal.
     let _ = shared.record(&event, false);
-    if rest.stream.write_all(&rendered.to_bytes()).await.is_ok() {
+    if rest
+        .stream
+        .write_all(&rendered.to_bytes(&Method::GET, false))
+        .await
+        .is_ok() {
         let _ = rest.stream.flush().await;
     }
+}
+
+/// Answers a request that was judged, its line first.
+///
+/// # Errors
+/// The client cannot be written to.
+pub async fn answer(
+    shared: &Shared,
+    rest: &mut Rest,
+    parsed: &Parsed,
+    ctx: &mut Ctx,
+    answer: &Answer,
+    keep: bool,
+) -> std::io::Result<()> {
+    ctx.note_answer(answer);
+    let mut rendered = answer.render(&shared.ids, &ctx.id);
+    if parsed.method != Method::HEAD {
+        ctx.bytes_out = rendered.body_bytes();
+    }
+    if let Err(error) = ctx.record(shared, Seen::head(&parsed.method, &parsed.headers)) {
+        tracing::error!(%error, "an audit line cannot be written; requests are refused until it can");
+        rendered = Answer::unrecorded().render(&shared.ids, &ctx.id);
+    }
+    rest.stream
+        .write_all(&rendered.to_bytes(&parsed.method, keep))
+        .await?;
+    rest.stream.flush().await
 }

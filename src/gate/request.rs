@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use http::Method;
 use pingora::proxy::Session;
 
 use super::{
@@ -16,10 +17,43 @@ use super::{
     shared::{Active, Shared},
 };
 use crate::{
-    audit::{Continue, Decision, Event, Reason},
+    audit::{AuditError, Continue, Decision, Event, Reason},
     decide::Denial,
     s3::Operation,
 };
+
+/// What the audit line takes from the request itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// `User-Agent`.
+    pub user_agent: Option<&'a [u8]>,
+    /// Body bytes that were read.
+    pub bytes_in: u64,
+}
+
+impl<'a> Seen<'a> {
+    /// Of a request that pingora serves.
+    pub fn of(session: &'a Session) -> Self {
+        let request = session.req_header();
+        Self {
+            bytes_in: session.downstream_session.body_bytes_read() as u64,
+            ..Self::head(&request.method, &request.headers)
+        }
+    }
+
+    /// Of a request whose body was not read.
+    pub fn head(method: &'a Method, headers: &'a http::HeaderMap) -> Self {
+        Self {
+            method,
+            user_agent: headers
+                .get(http::header::USER_AGENT)
+                .map(http::HeaderValue::as_bytes),
+            bytes_in: 0,
+        }
+    }
+}
 
 /// The state of one request.
 pub struct Ctx {
@@ -161,12 +195,11 @@ impl Ctx {
     pub fn record(
         &mut self,
         shared: &Shared,
-        session: &Session,
-    ) -> Result<(), crate::audit::AuditError> {
+        seen: Seen<'_>,
+    ) -> Result<(), AuditError> {
         if std::mem::replace(&mut self.recorded, true) {
             return Ok(());
         }
-        let request = session.req_header();
         let forwarded = self.store_started.is_some();
         let continued = self.conn.as_ref().map(|c| c.continued());
         let expect = match continued {
@@ -192,13 +225,10 @@ impl Ctx {
             principal: self.principal.as_deref(),
             source_ip: Some(self.source_ip),
             tls: self.client.as_ref().and_then(|c| c.tls),
-            user_agent: request
-                .headers
-                .get(http::header::USER_AGENT)
-                .map(http::HeaderValue::as_bytes),
+            user_agent: seen.user_agent,
             sse_requested: self.sse_requested,
             sse_confirmed: self.sse_confirmed,
-            bytes_in: session.downstream_session.body_bytes_read() as u64,
+            bytes_in: seen.bytes_in,
             bytes_out: self.bytes_out,
             bytes_refused: self.bytes_refused,
             duration: self.started.elapsed(),
@@ -209,7 +239,7 @@ impl Ctx {
             ..Event::new(
                 SystemTime::now(),
                 self.store_request_id.as_deref().unwrap_or(self.id.as_str()),
-                request.method.as_str(),
+                seen.method.as_str(),
                 self.decision,
             )
         };

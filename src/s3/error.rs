@@ -179,23 +179,47 @@ fn element(out: &mut String, name: &str, text: &str) {
 /// Appends `text` with XML's five characters as entities. What XML 1.0 cannot hold at all is percent-encoded, and so are
 /// carriage returns and the like, which a reader would normalise away.
 pub fn escape_into(out: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\t' | '\n' => out.push(c),
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => {
-                let mut buffer = [0; 4];
-                for byte in c.encode_utf8(&mut buffer).bytes() {
-                    // Writing to a String cannot fail.
-                    let _ = write!(out, "%{byte:02X}");
-                }
-            }
-            _ => out.push(c),
+    let mut rest = text;
+    // Most text is plain and copied in one go.
+    while let Some(at) = rest.bytes().position(|b| SPECIAL[b as usize]) {
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = special.chars();
+        if let Some(c) = chars.next() {
+            escape(out, c);
         }
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+}
+
+/// The bytes that may begin something to be escaped: XML's five, controls, and the first bytes of U+0080.. and U+FFF?.
+const SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = b < 0x20 || matches!(b, 0x22 | 0x26 | 0x27 | 0x3c | 0x3e | 0x7f | 0xc2 | 0xef);
+        b += 1;
+    }
+    table
+};
+
+fn escape(out: &mut String, c: char) {
+    match c {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '"' => out.push_str("&quot;"),
+        '\'' => out.push_str("&apos;"),
+        '\t' | '\n' => out.push(c),
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => {
+            let mut buffer = [0; 4];
+            for byte in c.encode_utf8(&mut buffer).bytes() {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+        _ => out.push(c),
     }
 }
 
