@@ -1,13 +1,17 @@
 //! The rules and policies of a configuration, ready to decide.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use super::{Denial, Facts, Object, Verdict};
 use crate::{
     audit::Reason,
     config::{Config, Mode, PolicySource, glob},
     policy::{Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target},
-    s3::{self, Actions, Needed, Resource},
+    s3::{self, Action, Actions, Needed, Resource},
     sigv4::SignatureVersion,
 };
 
@@ -15,13 +19,50 @@ use crate::{
 struct Named {
     name: String,
     policy: Arc<Policy>,
+    /// For each statement: why it denies a `PutObject` without the headers that it asks for. A gate says little else.
+    without: Vec<OnceLock<Words>>,
+}
+
+/// A denial in words.
+#[derive(Clone, Debug)]
+struct Words {
+    sid: Option<String>,
+    condition: Option<String>,
+    advice: Option<String>,
 }
 
 impl Named {
     fn of(source: &PolicySource) -> Self {
         Self {
             name: source.name.clone(),
+            without: vec![OnceLock::new(); source.policy.document().statements.len()],
             policy: Arc::clone(&source.policy),
+        }
+    }
+
+    fn words(&self, decision: &Decision, action: Action, context: &RequestContext<'_>) -> Words {
+        let kept = decision
+            .statement
+            .filter(|_| action == Action::PutObject)
+            .filter(|_| self.policy.decided_on_absence(decision, action, context))
+            .and_then(|index| self.without.get(index as usize));
+        match kept {
+            Some(kept) => kept
+                .get_or_init(|| self.explain(decision, action, context))
+                .clone(),
+            None => self.explain(decision, action, context),
+        }
+    }
+
+    fn explain(&self, decision: &Decision, action: Action, context: &RequestContext<'_>) -> Words {
+        let why = self.policy.explain(decision, action, context);
+        Words {
+            sid: why.sid.or_else(|| {
+                why.statement
+                    .map(|index| format!("statement {}", index + 1))
+            }),
+            condition: (!why.conditions.is_empty()).then(|| why.conditions.join(" and ")),
+            advice: why.advice.map(|advice| advice.to_string()),
         }
     }
 }
@@ -334,18 +375,15 @@ fn denied<'k>(
     context: &RequestContext<'_>,
     rule: Option<&'k str>,
 ) -> Denial<'k> {
-    let why = named.policy.explain(&decision, needed.action, context);
+    let words = named.words(&decision, needed.action, context);
     Denial {
         reason: Reason::Policy,
         action: needed.action,
         resource: target.arn(),
         rule,
         policy: Some(&named.name),
-        sid: why.sid.or_else(|| {
-            why.statement
-                .map(|index| format!("statement {}", index + 1))
-        }),
-        condition: (!why.conditions.is_empty()).then(|| why.conditions.join(" and ")),
-        advice: why.advice.map(|advice| advice.to_string()),
+        sid: words.sid,
+        condition: words.condition,
+        advice: words.advice,
     }
 }

@@ -4,6 +4,7 @@
 //! a moment, so that it leaves together with the first bytes of its body: one system call and one packet fewer.
 
 use std::{
+    cell::RefCell,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -160,10 +161,15 @@ pub struct StoreStream {
     /// Bytes of `held` that are written.
     written: usize,
     state: HeadState,
+    /// Bytes of the response that were read beyond what was asked for, from `taken` on.
+    ahead: Vec<u8>,
+    taken: usize,
 }
 
 /// A body's first piece is copied behind its head up to this size; a larger one is sent by itself.
 const COPY_LIMIT: usize = 16 * 1024;
+/// Reads that ask for less than this read so much at once.
+const READ_AHEAD: usize = 16 * 1024;
 
 impl StoreStream {
     fn new(inner: Stream) -> Self {
@@ -172,7 +178,26 @@ impl StoreStream {
             held: Vec::new(),
             written: 0,
             state: HeadState::Fresh,
+            ahead: Vec::new(),
+            taken: 0,
         }
+    }
+
+    /// pingora asks for a head with little room; with more, a small body comes along in the same system call.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        thread_local! {
+            static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_AHEAD]);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut more = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut more))?;
+            let (now, later) = more.filled().split_at(more.filled().len().min(out.remaining()));
+            out.put_slice(now);
+            self.ahead.clear();
+            self.taken = 0;
+            self.ahead.extend_from_slice(later);
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// Writes what is held to its end.
@@ -208,8 +233,19 @@ impl AsyncRead for StoreStream {
             ready!(this.poll_release(cx))?;
             ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
         }
+        if this.taken < this.ahead.len() {
+            let left = &this.ahead[this.taken..];
+            let n = left.len().min(out.remaining());
+            out.put_slice(&left[..n]);
+            this.taken += n;
+            return Poll::Ready(Ok(()));
+        }
         let before = out.filled().len();
-        ready!(Pin::new(&mut this.inner).poll_read(cx, out))?;
+        if out.remaining() < READ_AHEAD {
+            ready!(this.poll_ahead(cx, out))?;
+        } else {
+            ready!(Pin::new(&mut this.inner).poll_read(cx, out))?;
+        }
         if out.filled().len() > before {
             this.state = HeadState::Fresh;
         }

@@ -129,6 +129,25 @@ impl Policy {
         out
     }
 
+    /// Whether every condition of the statement that decided fired on a key's absence. Then its explanation for this action
+    /// is always the same, and can be kept.
+    pub fn decided_on_absence<C: Context + ?Sized>(
+        &self,
+        decision: &Decision,
+        action: Action,
+        context: &C,
+    ) -> bool {
+        self.denies
+            .iter()
+            .find(|s| Some(s.index) == decision.statement)
+            .is_some_and(|s| {
+                s.conditions.iter().all(|c| {
+                    !c.carried.contains(action)
+                        || matches!(context.value(action, &c.key), Found::Absent)
+                })
+            })
+    }
+
     /// One of these conditions made false makes the statement silent: how.
     fn advise(
         &self,
