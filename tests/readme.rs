@@ -90,8 +90,8 @@ fn what_is_named_exists() {
             };
             let words: Vec<_> = rest.split_whitespace().collect();
             match words.as_slice() {
-                ["demo" | "run" | "check", ..] => {}
-                [
+                ["demo" | "run" | "check", ..]
+                | [
                     "policy",
                     "check" | "test" | "prove" | "expand" | "generate",
                     ..,

@@ -29,7 +29,11 @@ impl Admin {
         }
         match path {
             "/metrics" => match self.0.metrics.encode(Some(&self.0.audit)) {
-                Ok(text) => (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
+                Ok(text) => (
+                    StatusCode::OK,
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    text,
+                ),
                 Err(error) => (
                     StatusCode::INTERNAL_SERVER_ERROR,
                     TEXT,

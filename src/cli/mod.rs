@@ -112,6 +112,10 @@ fn complain(text: &impl std::fmt::Display, code: u8) -> u8 {
 
 /// Reads a file that the command line names.
 fn read(path: &Path) -> Result<String, u8> {
-    std::fs::read_to_string(path)
-        .map_err(|e| complain(&format!("{}: cannot be read: {e}", path.display()), UNUSABLE))
+    std::fs::read_to_string(path).map_err(|e| {
+        complain(
+            &format!("{}: cannot be read: {e}", path.display()),
+            UNUSABLE,
+        )
+    })
 }

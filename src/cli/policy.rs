@@ -44,7 +44,7 @@ pub struct Test {
     /// A file {"entries":[{"id","policy","cases":[{"name","request","expect"}]}]}; expect is D (denied), A (allowed) or N (no statement speaks)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "method", "path"])]
     cases: Option<PathBuf>,
-    /// How UploadPart, UploadPartCopy and CompleteMultipartUpload are read: inherit or literal
+    /// How the later steps of an upload are read: inherit or literal
     #[arg(long, default_value = "inherit")]
     multipart: Multipart,
     /// The account that owns the buckets
@@ -197,7 +197,10 @@ fn recorded(cases: &Path, test: &Test) -> Result<u8, u8> {
 
 fn one(test: Test) -> Result<u8, u8> {
     let (Some(file), Some(path)) = (test.policy, test.path) else {
-        return Err(complain(&"--policy and --path describe a request", UNUSABLE));
+        return Err(complain(
+            &"--policy and --path describe a request",
+            UNUSABLE,
+        ));
     };
     let policy = compiled(&file)?;
     let signed = test.principal.is_some();

@@ -29,7 +29,10 @@ pub fn both(proxy: SocketAddr, bucket: &str) -> Result<(), DemoError> {
         )));
     }
     let accepted = put(proxy, &format!("/{bucket}/accepted.bin"), &[SSE], &body)?;
-    accepted.show("2. the same with x-amz-server-side-encryption: AES256", body.len());
+    accepted.show(
+        "2. the same with x-amz-server-side-encryption: AES256",
+        body.len(),
+    );
     if accepted.status != 200 || accepted.sent != body.len() {
         return Err(DemoError::Unexpected(format!(
             "the PUT with encryption must get 200; it got {}",
@@ -124,12 +127,7 @@ fn read_head(stream: &mut TcpStream) -> Result<String, DemoError> {
 
 /// A request's head with Signature Version 4 in its `Authorization` header.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
-fn signed_head(
-    host: SocketAddr,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> String {
+fn signed_head(host: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> String {
     let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
     let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
     let day = &time[..8];
@@ -142,7 +140,7 @@ fn signed_head(
     ];
     signed.extend_from_slice(headers);
     signed.sort_unstable();
-    let lines: String = signed.iter().map(|(n, v)| format!("{n}:{v}\n")).collect();
+    let lines = joined(&signed, ":", "\n");
     let names = signed.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(";");
     let canonical = format!("PUT\n{path}\n\n{lines}\n{names}\n{payload}");
     let scope = format!("{day}/{REGION}/s3/aws4_request");
@@ -150,19 +148,26 @@ fn signed_head(
         "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
         hex(&Sha256::digest(canonical))
     );
-    let key = [day, REGION, "s3", "aws4_request"]
-        .iter()
-        .fold(format!("AWS4{}", store::SECRET_KEY).into_bytes(), |key, part| {
-            hmac(&key, part)
-        });
+    let key = [day, REGION, "s3", "aws4_request"].iter().fold(
+        format!("AWS4{}", store::SECRET_KEY).into_bytes(),
+        |key, part| hmac(&key, part),
+    );
     let signature = hex(&hmac(&key, &to_sign));
-    let fields: String = signed.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+    let fields = joined(&signed, ": ", "\r\n");
     format!(
         "PUT {path} HTTP/1.1\r\n{fields}Content-Length: {}\r\nExpect: 100-continue\r\nUser-Agent: sealgate-demo\r\n\
          Authorization: AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}\r\n\r\n",
         body.len(),
         store::ACCESS_KEY
     )
+}
+
+/// Header lines.
+fn joined(fields: &[(&str, &str)], between: &str, after: &str) -> String {
+    fields
+        .iter()
+        .flat_map(|(name, value)| [name, between, value, after])
+        .collect()
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {

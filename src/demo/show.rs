@@ -82,11 +82,14 @@ fn decision(line: &str) -> Option<String> {
         text("code")
     );
     if let Some(condition) = event["condition"].as_str() {
-        out.push_str(&format!("\n       {condition}"));
+        out.extend(["\n       ", condition]);
     }
-    match event["bytes_refused"].as_u64() {
-        Some(n) if n > 0 => out.push_str(&format!("\n       {n} body bytes never left the client")),
-        _ => {}
+    if let Some(n) = event["bytes_refused"].as_u64().filter(|n| *n > 0) {
+        out.extend([
+            "\n       ",
+            &n.to_string(),
+            " body bytes never left the client",
+        ]);
     }
     Some(out)
 }

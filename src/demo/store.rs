@@ -19,7 +19,9 @@ pub const SECRET_KEY: &str = "sealgate-secret";
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be used.
-    #[error("the embedded store cannot use {path}: {message}; name a folder that exists and is writable")]
+    #[error(
+        "the embedded store cannot use {path}: {message}; name a folder that exists and is writable"
+    )]
     Folder {
         /// The folder.
         path: String,

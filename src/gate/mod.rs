@@ -46,7 +46,7 @@ use crate::{
 };
 
 /// pingora parses at most this many header fields, and this many bytes of head.
-const MOST_FIELDS: u64 = 256;
+const MOST_FIELDS: usize = 256;
 const MOST_HEAD_BYTES: u64 = (1 << 20) - 1;
 /// Response heads and small bodies leave in one send up to this size, in bytes.
 const WRITE_BUFFER: usize = 8 * 1024;
@@ -172,7 +172,7 @@ fn shared(config: &Config) -> Result<Shared, StartError> {
         door: door::DoorLimits {
             head: HeadLimits {
                 bytes: capped(limits.header_bytes, MOST_HEAD_BYTES),
-                fields: capped(limits.header_count, MOST_FIELDS),
+                fields: capped(limits.header_count, MOST_FIELDS as u64),
             },
             header_timeout: limits.header_timeout.unwrap_or(FOREVER),
             idle_timeout: limits.idle_timeout.unwrap_or(FOREVER),

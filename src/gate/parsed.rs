@@ -23,7 +23,7 @@ impl Parsed {
     /// # Errors
     /// It is not one after all.
     pub fn of(head: &[u8]) -> Result<Self, HeadError> {
-        let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS as usize];
+        let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut request = httparse::Request::new(&mut []);
         request
             .parse_with_uninit_headers(head, &mut fields)
@@ -32,8 +32,8 @@ impl Parsed {
             .map_err(|_| HeadError::RequestLine)?;
         let mut headers = HeaderMap::with_capacity(request.headers.len());
         for field in request.headers.iter() {
-            let name = HeaderName::from_bytes(field.name.as_bytes())
-                .map_err(|_| HeadError::FieldName)?;
+            let name =
+                HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| HeadError::FieldName)?;
             let value = HeaderValue::from_bytes(field.value).map_err(|_| HeadError::Control)?;
             headers.append(name, value);
         }

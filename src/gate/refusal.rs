@@ -62,7 +62,8 @@ pub async fn refuse_head(
         .stream
         .write_all(&rendered.to_bytes(&Method::GET, false))
         .await
-        .is_ok() {
+        .is_ok()
+    {
         let _ = rest.stream.flush().await;
     }
 }

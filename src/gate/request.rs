@@ -192,11 +192,7 @@ impl Ctx {
     ///
     /// # Errors
     /// The line could not be written and requests are to be refused then.
-    pub fn record(
-        &mut self,
-        shared: &Shared,
-        seen: Seen<'_>,
-    ) -> Result<(), AuditError> {
+    pub fn record(&mut self, shared: &Shared, seen: Seen<'_>) -> Result<(), AuditError> {
         if std::mem::replace(&mut self.recorded, true) {
             return Ok(());
         }

@@ -191,7 +191,9 @@ impl StoreStream {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut more = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.inner).poll_read(cx, &mut more))?;
-            let (now, later) = more.filled().split_at(more.filled().len().min(out.remaining()));
+            let (now, later) = more
+                .filled()
+                .split_at(more.filled().len().min(out.remaining()));
             out.put_slice(now);
             self.ahead.clear();
             self.taken = 0;
