@@ -285,7 +285,11 @@ fn things<'a>(
         Resource::CopySource => match &facts.routed.copy_source {
             Some(source) => source
                 .keys()
-                .map(|key| (Some(source.bucket.as_ref()), Some(key.into())))
+                .flat_map(|key| {
+                    let cleaned = s3::address::cleaned(key).map(std::borrow::Cow::Owned);
+                    std::iter::once(key.into()).chain(cleaned)
+                })
+                .map(|key| (Some(source.bucket.as_ref()), Some(key)))
                 .collect(),
             None => Vec::new(),
         },
