@@ -3,6 +3,7 @@
 import pytest
 
 from harness import fakestore
+from harness.process import wait_until
 from harness.rules import EXPECT, SSE
 from harness.wire import Wire, assert_refused
 
@@ -572,4 +573,5 @@ def test_store_that_leaves_the_protocol(wire, fake, interim, upgrade):
     before, answer = wire.final("GET")
     assert_refused(answer, 503, "ServiceUnavailable")
     assert len(before) <= 16 and all(a.status != 101 for a in before)
-    assert len(fake.seen) == 1 and ended == [True]
+    assert wait_until("the end of the store's connection", lambda: ended) == [True]
+    assert len(fake.seen) == 1
