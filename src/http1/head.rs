@@ -52,7 +52,9 @@ pub struct Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// Longer than [`HeadLimits::bytes`].
-    #[error("The request's header section is larger than the {0} bytes that are allowed; send fewer or shorter headers.")]
+    #[error(
+        "The request's header section is larger than the {0} bytes that are allowed; send fewer or shorter headers."
+    )]
     TooLarge(usize),
     /// More fields than [`HeadLimits::fields`].
     #[error("The request has more than the {0} header fields that are allowed; send fewer.")]
@@ -64,16 +66,22 @@ pub enum HeadError {
     #[error("The request's head contains a control character; remove it (RFC 9110 section 5.5).")]
     Control,
     /// A request line that is not `method SP target SP HTTP/1.x`.
-    #[error("The request line is malformed; it must read: method SP target SP HTTP/1.1 (RFC 9112 section 3).")]
+    #[error(
+        "The request line is malformed; it must read: method SP target SP HTTP/1.1 (RFC 9112 section 3)."
+    )]
     RequestLine,
     /// A version other than 1.0 and 1.1.
     #[error("The HTTP version is not supported on this connection; use HTTP/1.1.")]
     Version,
     /// A field name with a space, or without a colon.
-    #[error("A header field's name is malformed; write `name: value`, with no space before the colon (RFC 9112 section 5.1).")]
+    #[error(
+        "A header field's name is malformed; write `name: value`, with no space before the colon (RFC 9112 section 5.1)."
+    )]
     FieldName,
     /// A folded field.
-    #[error("A header field is folded over several lines; send it on one line (RFC 9112 section 5.2).")]
+    #[error(
+        "A header field is folded over several lines; send it on one line (RFC 9112 section 5.2)."
+    )]
     Folded,
     /// `Content-Length` that is no number, or given twice.
     #[error("Content-Length must be one decimal number, sent once (RFC 9112 section 6.3).")]
@@ -82,16 +90,22 @@ pub enum HeadError {
     #[error("Transfer-Encoding must be exactly `chunked`, sent once (RFC 9112 section 6.1).")]
     TransferEncoding,
     /// `Content-Length` beside `Transfer-Encoding`.
-    #[error("Content-Length and Transfer-Encoding must not be sent together (RFC 9112 section 6.3).")]
+    #[error(
+        "Content-Length and Transfer-Encoding must not be sent together (RFC 9112 section 6.3)."
+    )]
     LengthAndTransferEncoding,
     /// No `Host`, or several.
     #[error("A request must carry exactly one Host header (RFC 9112 section 3.2).")]
     Host,
     /// `Connection` names what the store would then not see.
-    #[error("Connection may name close, keep-alive, upgrade, http2-settings and te only: an intermediary drops what it names (RFC 9110 section 7.6.1).")]
+    #[error(
+        "Connection may name close, keep-alive, upgrade, http2-settings and te only: an intermediary drops what it names (RFC 9110 section 7.6.1)."
+    )]
     Connection,
     /// A target that is neither a path nor an http URL, or holds what must be percent-encoded.
-    #[error("The request target must be a path or an http:// URL, with everything percent-encoded that cannot stand in one, and without a fragment (RFC 9112 section 3.2).")]
+    #[error(
+        "The request target must be a path or an http:// URL, with everything percent-encoded that cannot stand in one, and without a fragment (RFC 9112 section 3.2)."
+    )]
     Target,
     /// `CONNECT`.
     #[error("The specified method is not allowed against this resource.")]
@@ -213,10 +227,19 @@ fn check_target(target: &[u8]) -> Result<(), HeadError> {
 
 /// Whether a `Connection` names nothing but what is between two hops.
 fn is_connection(value: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 5] = [b"close", b"keep-alive", b"upgrade", b"http2-settings", b"te"];
-    value.split(|&b| b == b',').map(<[u8]>::trim_ascii).all(|token| {
-        token.is_empty() || KNOWN.iter().any(|known| token.eq_ignore_ascii_case(known))
-    })
+    const KNOWN: [&[u8]; 5] = [
+        b"close",
+        b"keep-alive",
+        b"upgrade",
+        b"http2-settings",
+        b"te",
+    ];
+    value
+        .split(|&b| b == b',')
+        .map(<[u8]>::trim_ascii)
+        .all(|token| {
+            token.is_empty() || KNOWN.iter().any(|known| token.eq_ignore_ascii_case(known))
+        })
 }
 
 /// The fields that decide on framing, gathered line by line.
@@ -241,9 +264,9 @@ impl Fields {
             return Err(HeadError::FieldName);
         }
         // No early exit: a loop without one is compiled to vector instructions.
-        let control = value
-            .iter()
-            .fold(false, |bad, &b| bad | ((b < 0x20) & (b != b'\t')) | (b == 0x7f));
+        let control = value.iter().fold(false, |bad, &b| {
+            bad | ((b < 0x20) & (b != b'\t')) | (b == 0x7f)
+        });
         if control {
             return Err(HeadError::Control);
         }
@@ -318,7 +341,20 @@ pub(super) const fn is_tchar(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(
             b,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
         )
 }
 
@@ -389,8 +425,14 @@ mod tests {
             ("GET http:///b HTTP/1.1\r\nHost: a\r\n\r\n", Target),
             ("GET ftp://a/b HTTP/1.1\r\nHost: a\r\n\r\n", Target),
             ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", Method),
-            ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Host\r\n\r\n", Connection),
-            ("GET / HTTP/1.1\r\nHost: a\r\nconnection: x-amz-acl\r\n\r\n", Connection),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Host\r\n\r\n",
+                Connection,
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nconnection: x-amz-acl\r\n\r\n",
+                Connection,
+            ),
             ("\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
         ];
         for (text, error) in cases {
@@ -400,18 +442,34 @@ mod tests {
 
     #[test]
     fn targets_and_connections_that_pass() {
-        for target in ["/", "//b/k?x", "/a|b^c\\d{e}\"f", "/\u{fc}", "http://a/b", "https://a:1?x"] {
+        for target in [
+            "/",
+            "//b/k?x",
+            "/a|b^c\\d{e}\"f",
+            "/\u{fc}",
+            "http://a/b",
+            "https://a:1?x",
+        ] {
             let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
             assert!(whole(&text).is_ok(), "{target}");
         }
-        for value in ["close", "Keep-Alive", "Upgrade, HTTP2-Settings", "TE,close,", ""] {
+        for value in [
+            "close",
+            "Keep-Alive",
+            "Upgrade, HTTP2-Settings",
+            "TE,close,",
+            "",
+        ] {
             let text = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {value}\r\n\r\n");
             assert!(whole(&text).is_ok(), "{value}");
         }
         let latin = b"GET /\xfc HTTP/1.1\r\nHost: a\r\n\r\n";
         assert_eq!(examine(latin, &LIMITS), Err(HeadError::Target));
         let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "k".repeat(66_000));
-        let limits = HeadLimits { bytes: 100_000, fields: 8 };
+        let limits = HeadLimits {
+            bytes: 100_000,
+            fields: 8,
+        };
         assert_eq!(examine(long.as_bytes(), &limits), Err(HeadError::Target));
     }
 
@@ -428,11 +486,20 @@ mod tests {
             ("Content-Length: ", Length),
             ("Content-Length: 99999999999999999999", Length),
             ("Content-Length: 9223372036854775808", Length),
-            ("Content-Length: 5\r\nTransfer-Encoding: chunked", LengthAndTransferEncoding),
-            ("Transfer-Encoding: chunked\r\nContent-Length: 0", LengthAndTransferEncoding),
+            (
+                "Content-Length: 5\r\nTransfer-Encoding: chunked",
+                LengthAndTransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nContent-Length: 0",
+                LengthAndTransferEncoding,
+            ),
             ("Transfer-Encoding: gzip, chunked", TransferEncoding),
             ("Transfer-Encoding: identity", TransferEncoding),
-            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", TransferEncoding),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+                TransferEncoding,
+            ),
             ("Transfer-Encoding: xchunked", TransferEncoding),
             ("Transfer-Encoding: ", TransferEncoding),
             ("Expect: 100-continue\r\nExpect: 100-continue", ExpectTwice),
@@ -445,20 +512,38 @@ mod tests {
         assert_eq!(examine(text.as_bytes(), &LIMITS), Err(TransferEncoding));
         let text = "PUT / HTTP/1.0\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n";
         let head = whole(text).unwrap();
-        assert_eq!((head.framing, head.expect), (Framing::None, Expectation::None));
+        assert_eq!(
+            (head.framing, head.expect),
+            (Framing::None, Expectation::None)
+        );
     }
 
     #[test]
     fn limits_hold() {
         let many = format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "a: b\r\n".repeat(8));
-        assert_eq!(examine(many.as_bytes(), &LIMITS), Err(HeadError::TooManyFields(8)));
+        assert_eq!(
+            examine(many.as_bytes(), &LIMITS),
+            Err(HeadError::TooManyFields(8))
+        );
         let long = format!("GET / HTTP/1.1\r\nHost: h\r\na: {}", "x".repeat(1024));
-        assert_eq!(examine(long.as_bytes(), &LIMITS), Err(HeadError::TooLarge(1024)));
-        let exact = format!("GET / HTTP/1.1\r\nHost: h\r\na: {}\r\n\r\n", "x".repeat(1024 - 32));
+        assert_eq!(
+            examine(long.as_bytes(), &LIMITS),
+            Err(HeadError::TooLarge(1024))
+        );
+        let exact = format!(
+            "GET / HTTP/1.1\r\nHost: h\r\na: {}\r\n\r\n",
+            "x".repeat(1024 - 32)
+        );
         assert_eq!(exact.len(), 1024);
         assert!(examine(exact.as_bytes(), &LIMITS).unwrap().is_some());
-        let above = format!("GET / HTTP/1.1\r\nHost: h\r\na: {}\r\n\r\n", "x".repeat(1024 - 31));
-        assert_eq!(examine(above.as_bytes(), &LIMITS), Err(HeadError::TooLarge(1024)));
+        let above = format!(
+            "GET / HTTP/1.1\r\nHost: h\r\na: {}\r\n\r\n",
+            "x".repeat(1024 - 31)
+        );
+        assert_eq!(
+            examine(above.as_bytes(), &LIMITS),
+            Err(HeadError::TooLarge(1024))
+        );
     }
 
     proptest::proptest! {
