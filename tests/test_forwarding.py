@@ -3,13 +3,14 @@
 import pytest
 
 from harness import fakestore
+from harness.process import wait_until
 from harness.rules import EXPECT, SSE
 from harness.wire import Wire, assert_refused
 
 TARGETS = [
     "/open/k", "/open/", "/open", "/open/a%20b", "/open/a+b", "/open/./k", "/open/a/../k", "/open/a/%2e%2e/k",
     "/open//k", "/open/a//b/", "/open/%2Fk", "/open/%2fk", "/open/%C3%BC", "/open/%c3%bc", "/open/~!*'()", "/open/%7E",
-    "/open/a;b=c,d@e:f&g=h$i", "/open/k?versionId=abc%2Fdef", "/open/k?x-id=GetObject", "/open/k?x=%41&y=a+b&&z=&w",
+    "/open/a;b=c,d@e:f&g=h$i", "/open/k?versionId=abc%2Ddef", "/open/k?x-id=GetObject", "/open/k?x=%41&y=a+b&&z=&w",
     "/open/k?", "/open?list-type=2&prefix=a%2Fb&delimiter=%2F", "/open?prefix=", "/open/k?response-content-type=a%2Fb",
     "/split/Secret/x", "/split/secre", "/split/secret", "/open/locked/k", "/open/k%3Fuploads",
     "/open/k%23frag", "/open/" + "k" * 1000, "/",
@@ -502,4 +503,75 @@ def test_delete_one(wire, fake):
     assert_refused(wire.answer("DELETE"))
     wire.request("DELETE", "/keeper/other")
     assert wire.answer("DELETE").status == 200
+    assert len(fake.seen) == 1
+
+
+# What could lead elsewhere
+
+
+@pytest.mark.parametrize("line, status, code", [
+    ("PUT /open/k?uploadId=..%2F..%2Fx&partNumber=1", 404, "NoSuchUpload"),
+    ("GET /open/k?versionId=..%2Fx", 400, "InvalidArgument"),
+    ("GET /open/k?versionId=.x", 400, "InvalidArgument"),
+    ("PUT /open/k?X-Minio-Source-Mtime=1", 501, "NotImplemented"),
+])
+def test_query_that_could_lead_elsewhere(wire, fake, line, status, code):
+    method, target = line.split(" ")
+    wire.request(method, target)
+    assert_refused(wire.answer("GET"), status, code)
+    assert fake.seen == []
+
+
+@pytest.mark.parametrize("header", ["X-Minio-Source-Replication-Request: true", "x-minio-anything: 1", "x-amz-replication-status: REPLICA"])
+def test_extension_of_one_store_is_refused(wire, fake, header):
+    wire.request("PUT", "/open/k", SSE, header, length=0)
+    assert_refused(wire.answer(), 501, "NotImplemented")
+    assert fake.seen == []
+
+
+@pytest.mark.parametrize("host", ["S3.example.test", "b.S3.Example.test", "open.s3.example.test.evil.test", "s3.example.test.evil.test"])
+def test_host_that_stores_read_differently(wire, fake, host):
+    wire.request("GET", "/open/k", host=host)
+    assert_refused(wire.answer("GET"), 400, "InvalidRequest")
+    assert fake.seen == []
+
+
+def test_administration_below_a_bucket(wire, fake):
+    wire.request("GET", "/minio/admin/v3/info", host="open.s3.example.test")
+    assert wire.answer("GET").status == 400
+    assert fake.seen == []
+
+
+def test_hosts_can_be_listed(gates, fake):
+    gate = gates("hosts", hosts=["127.0.0.1", "gate.test"], base_domains=["s3.example.test"])
+    for host, status in {gate.address: 200, "gate.test:99": 200, "open.s3.example.test": 200, "open.other.test": 400,
+                         "GATE.test": 400, "127.0.0.2": 400}.items():
+        with Wire(gate.address) as wire:
+            wire.request("GET", "/open/k", host=host)
+            answer = wire.answer("GET")
+            assert answer.status == status, (host, answer)
+
+
+@pytest.mark.parametrize("interim", [
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100,
+], ids=["101", "many"])
+@pytest.mark.parametrize("upgrade", [(), ("Connection: upgrade", "Upgrade: x")], ids=["plain", "upgrade"])
+def test_store_that_leaves_the_protocol(wire, fake, interim, upgrade):
+    ended = []
+
+    def behave(link, seen):
+        link.send(interim)
+        try:
+            ended.append(link.socket.recv(1) == b"")
+        except ConnectionResetError:
+            ended.append(True)
+        return False
+
+    fake.behave = behave
+    wire.request("GET", "/open/k", *upgrade)
+    before, answer = wire.final("GET")
+    assert_refused(answer, 503, "ServiceUnavailable")
+    assert len(before) <= 16 and all(a.status != 101 for a in before)
+    assert wait_until("the end of the store's connection", lambda: ended) == [True]
     assert len(fake.seen) == 1

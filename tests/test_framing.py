@@ -265,3 +265,38 @@ def test_empty_line_before_a_request(wire, fake):
     wire.request("GET", "/open/k")
     answer = wire.answer("GET")
     assert answer.status in (200, 400)
+
+
+# Targets and connections
+
+
+@pytest.mark.parametrize("raw, status, code", [
+    (b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n", 405, "MethodNotAllowed"),
+    (b"GET /open/k#x HTTP/1.1\r\nHost: x\r\n\r\n", 400, "InvalidURI"),
+    (b"GET /open/<k HTTP/1.1\r\nHost: x\r\n\r\n", 400, "InvalidURI"),
+    (b"GET /open/\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400, "InvalidURI"),
+    (b"GET HTTP://x/open/k HTTP/1.1\r\nHost: x\r\n\r\n", 400, "InvalidURI"),
+    (b"GET http:///open/k HTTP/1.1\r\nHost: x\r\n\r\n", 400, "InvalidURI"),
+    (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 400, "InvalidURI"),
+    (b"GET /open/k HTTP/1.1\r\nHost: x\r\nConnection: close, Host\r\n\r\n", 400, "BadRequest"),
+    (b"GET /open/k HTTP/1.1\r\nHost: x\r\nConnection: Authorization\r\n\r\n", 400, "BadRequest"),
+])
+def test_refused_by_nobody_but_the_gate(gate, fake, raw, status, code):
+    with Wire(gate.address) as wire:
+        wire.send(raw)
+        answer = wire.answer("GET")
+        assert_refused(answer, status, code, closes=True)
+        assert answer["server"] is None
+    assert fake.seen == []
+
+
+@pytest.mark.parametrize("target", ['/open/a|b^c"d{e}', "/open/a\\b", "//open/k", "/open/\xc3\xbc", "/open/k?a=|`"])
+def test_rare_target_is_forwarded_as_it_is_or_refused(gate, fake, target):
+    with Wire(gate.address) as wire:
+        wire.request("GET", target)
+        answer = wire.answer("GET")
+        assert answer["server"] is None
+        if answer.status == 200:
+            assert fake.last().line == f"GET {target} HTTP/1.1"
+        else:
+            assert answer.status == 400 and fake.seen == []

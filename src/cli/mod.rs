@@ -84,7 +84,7 @@ enum Level {
 
 /// Logs to standard error: standard output is for audit lines and results.
 fn log(level: Level) {
-    use tracing_subscriber::{EnvFilter, fmt};
+    use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, prelude::*};
     // pingora logs heads and targets, where signatures stand; what matters of them is said by the gate.
     let default = match level {
         Level::Usual => "info,pingora=error,pingora_core=error,pingora_proxy=off",
@@ -96,7 +96,16 @@ fn log(level: Level) {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        .finish()
+        .with(filter_fn(|event| {
+            may_be_logged(event.target(), *event.level())
+        }))
         .init();
+}
+
+/// Whatever `RUST_LOG` says, pingora logs errors at most: below that it prints heads, with signatures and keys in them.
+fn may_be_logged(target: &str, level: tracing::Level) -> bool {
+    !target.starts_with("pingora") || level <= tracing::Level::ERROR
 }
 
 /// Prints a result. A reader that has gone (`| head`) is no fault.
@@ -118,4 +127,21 @@ fn read(path: &Path) -> Result<String, u8> {
             UNUSABLE,
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pingora_logs_errors_alone() {
+        use tracing::Level;
+        for target in ["pingora", "pingora_core::protocols::http", "pingora_proxy"] {
+            assert!(may_be_logged(target, Level::ERROR));
+            for level in [Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+                assert!(!may_be_logged(target, level), "{target} {level}");
+            }
+        }
+        assert!(may_be_logged("sealgate::gate", Level::TRACE));
+    }
 }

@@ -48,6 +48,7 @@ impl Config {
             "policies": policies,
             "rules": rules,
             "base_domains": self.base_domains,
+            "hosts": self.hosts,
             "trusted_proxies": nets,
             "continue_timeout": show_time(self.continue_timeout),
             "denial": match self.denial {

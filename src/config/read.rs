@@ -69,6 +69,7 @@ fn top(node: &Node<'_>) -> Option<Config> {
         "unconfirmed",
         "keys",
         "base_domains",
+        "hosts",
         "trusted_proxies",
         "continue_timeout",
         "denial",
@@ -126,6 +127,7 @@ fn top(node: &Node<'_>) -> Option<Config> {
         None => Some(DRAIN),
     };
     let base_domains = base_domains(&fields);
+    let hosts = hosts(&fields);
     let trusted_proxies = trusted_proxies(&fields);
     let continue_timeout = or("continue_timeout", Duration::from_millis(200));
     Some(Config {
@@ -138,6 +140,7 @@ fn top(node: &Node<'_>) -> Option<Config> {
         policies: policies.unwrap_or_default(),
         rules,
         base_domains,
+        hosts,
         trusted_proxies,
         continue_timeout: continue_timeout?,
         denial: denial?,
@@ -420,6 +423,28 @@ fn base_domains(fields: &Fields<'_>) -> Vec<String> {
         domains.push(domain);
     }
     domains
+}
+
+/// Names, IPv4 addresses, and IPv6 addresses with or without brackets; as `Host` has them: without port, IPv6 in brackets.
+fn hosts(fields: &Fields<'_>) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for node in fields.get("hosts").iter().flat_map(Node::items) {
+        let Some(host) = node.parsed(|text| {
+            let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+            match bare.unwrap_or(text).parse::<std::net::Ipv6Addr>() {
+                Ok(address) => Ok(format!("[{address}]")),
+                Err(_) if is_host(text) => Ok(text.to_owned()),
+                Err(_) => Err("is not a host name or address without port".to_owned()),
+            }
+        }) else {
+            continue;
+        };
+        if hosts.contains(&host) {
+            node.error("is there twice");
+        }
+        hosts.push(host);
+    }
+    hosts
 }
 
 fn trusted_proxies(fields: &Fields<'_>) -> Vec<IpNet> {

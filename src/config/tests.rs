@@ -139,6 +139,7 @@ rules:
     policy: {Version: "2012-10-17", Statement: [{Effect: Deny, Principal: "*", Action: "s3:*", Resource: "arn:aws:s3:::inline/${aws:username}/*"}]}
   - {bucket: "*", require: {sse: "${MODE}", key_ids: [a, b]}, deny: [sse-c], tls: 1.2}
 base_domains: [S3.Example.test]
+hosts: [gate.test, 127.0.0.1, "::1"]
 trusted_proxies: [127.0.0.1/32, "::1"]
 continue_timeout: 50ms
 denial: plain
@@ -203,6 +204,7 @@ shutdown: {drain: 1m}
     );
     assert_eq!(rest.short.as_ref().unwrap().line, Some(27));
     assert_eq!(config.base_domains, ["s3.example.test"]);
+    assert_eq!(config.hosts, ["gate.test", "127.0.0.1", "[::1]"]);
     assert_eq!(config.trusted_proxies[1].to_string(), "::1/128");
     assert_eq!(config.limits.idle_timeout, None);
     assert_eq!(config.limits.linger.time, Duration::from_secs(3));
@@ -344,6 +346,7 @@ fn single_errors() {
         ),
         ("base_domains: [-x]", "is not a host name"),
         ("base_domains: [a.b, A.B]", "is there twice"),
+        ("hosts: ['a:80']", "is not a host name or address"),
         (
             "trusted_proxies: [10.0.0.0/40]",
             "is not an address or network",

@@ -32,6 +32,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// Host names under which a bucket may be a label (`bucket.s3.example.test`), in lower case. Default: none.
     pub base_domains: Vec<String>,
+    /// The hosts that requests may name beside the base domains and what is below them, without port. Default: none, which means any.
+    pub hosts: Vec<String>,
     /// The peers whose `X-Forwarded-For` and `X-Forwarded-Proto` count. Default: none.
     pub trusted_proxies: Vec<IpNet>,
     /// How long the store may stay silent before Sealgate answers 100 itself. Default 200 ms.

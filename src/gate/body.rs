@@ -2,7 +2,13 @@
 //!
 //! What was read is held back from the store until the decision, and then goes on byte for byte.
 
-use std::mem;
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -17,7 +23,7 @@ use crate::{
     audit::{Decision, Reason},
     decide::{Facts, Object, Verdict},
     s3::{
-        self, Operation, S3Error,
+        self, ErrorCode, Operation, S3Error,
         form::{Boundary, Form, FormError, FormReader, Progress, Tail},
         xml::{DeleteRequest, XmlError, render_all},
     },
@@ -26,8 +32,48 @@ use crate::{
 };
 use pingora::proxy::Session;
 
+/// The bodies that are held at a time in the whole process have at most this many bytes together; beyond it requests are told to
+/// slow down. Each alone is bounded by `limits.xml_bytes` or `limits.form_bytes`.
+const HELD_BYTES: usize = 64 << 20;
+
+/// Counts the bytes of held bodies.
+#[derive(Clone, Default)]
+pub struct Pool(Arc<AtomicUsize>);
+
+/// One body's share of a [`Pool`], given back when dropped.
+#[derive(Default)]
+struct Held {
+    pool: Option<Pool>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Takes `more` bytes; false where there are none left.
+    fn grow(&mut self, pool: &Pool, more: usize) -> bool {
+        let fits = pool
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| {
+                held.checked_add(more).filter(|held| *held <= HELD_BYTES)
+            })
+            .is_ok();
+        if fits {
+            self.bytes += more;
+            self.pool.get_or_insert_with(|| pool.clone());
+        }
+        fits
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(pool) = &self.pool {
+            pool.0.fetch_sub(self.bytes, Ordering::AcqRel);
+        }
+    }
+}
+
 /// Reads a body as far as a decision needs it.
-pub struct Inspector(State);
+pub struct Inspector(State, Held);
 
 enum State {
     Delete {
@@ -46,10 +92,11 @@ enum State {
 impl Inspector {
     /// For a `DeleteObjects` body of at most `limit` bytes.
     pub fn delete(limit: usize) -> Self {
-        Self(State::Delete {
+        let state = State::Delete {
             body: Vec::new(),
             limit,
-        })
+        };
+        Self(state, Held::default())
     }
 
     /// For a POST form of at most `limit` bytes before its file.
@@ -61,10 +108,11 @@ impl Inspector {
             .get(http::header::CONTENT_TYPE)
             .map_or(&b""[..], http::HeaderValue::as_bytes);
         let boundary = Boundary::from_content_type(content_type)?;
-        Ok(Self(State::Form {
+        let state = State::Form {
             reader: FormReader::new(boundary.clone(), limit),
             boundary,
-        }))
+        };
+        Ok(Self(state, Held::default()))
     }
 
     /// Takes a piece of the body and puts in its place what may go to the store now.
@@ -82,6 +130,14 @@ impl Inspector {
         end: bool,
     ) -> Result<(), Answer> {
         let bytes = piece.take().unwrap_or_default();
+        let holds = matches!(self.0, State::Delete { .. } | State::Form { .. });
+        if holds && !self.1.grow(&shared.held, bytes.len()) {
+            let error = S3Error::new(
+                ErrorCode::SlowDown,
+                "Too many request bodies are being looked at; please reduce your request rate.",
+            );
+            return Err(refused(error, Reason::Limit));
+        }
         match mem::replace(&mut self.0, State::Done) {
             State::Delete { mut body, limit } => {
                 body.extend_from_slice(&bytes);
@@ -109,6 +165,8 @@ impl Inspector {
                         .map_err(form_error)?;
                     *piece = Some(raw.into());
                     self.0 = State::File(tail);
+                    // What was held goes on now, and a file may take long.
+                    self.1 = Held::default();
                 }
                 Progress::More if end => return Err(form_error(reader.ended())),
                 Progress::More => {
@@ -231,4 +289,24 @@ fn form_error(error: FormError) -> Answer {
 
 fn refused(error: S3Error, reason: Reason) -> Answer {
     Answer::error(error, Decision::Error, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_bytes_are_bounded_and_given_back() {
+        let pool = Pool::default();
+        let mut first = Held::default();
+        assert!(first.grow(&pool, HELD_BYTES - 1));
+        let mut second = Held::default();
+        assert!(!second.grow(&pool, 2));
+        assert!(second.grow(&pool, 1));
+        drop(first);
+        assert!(second.grow(&pool, HELD_BYTES - 1));
+        assert!(!second.grow(&pool, usize::MAX));
+        drop(second);
+        assert_eq!(pool.0.load(Ordering::Acquire), 0);
+    }
 }

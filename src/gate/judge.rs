@@ -77,6 +77,10 @@ fn examine(
     arrived: Arrived<'_>,
     ctx: &mut Ctx,
 ) -> Result<(), Answer> {
+    if !s3::address::is_served(head.host, &shared.hosts, &shared.base_domains) {
+        let error = s3::RouteError::from(s3::address::AddressError::HostNotServed);
+        return Err(unroutable(error.into()));
+    }
     let routed = match s3::route(head, &shared.base_domains) {
         Ok(routed) => routed,
         Err(error) => return Err(unroutable(error.into())),

@@ -190,6 +190,8 @@ fn shared(config: &Config) -> Result<Shared, StartError> {
         peer: address(config).peer(),
         store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
         base_domains: base_domains(config),
+        hosts: config.hosts.clone(),
+        held: body::Pool::default(),
         trusted_proxies: config.trusted_proxies.clone(),
         sse_c_over_http: config.sse_c_over_http == PlainHttp::Allow,
         denial: config.denial,

@@ -41,6 +41,9 @@ use crate::{
 /// An answer of our own waits in [`Ctx::refusal`].
 const REFUSED: ErrorType = ErrorType::Custom("refused");
 
+/// Interim (1xx) responses of a store to one request that are relayed at most.
+const MOST_INTERIM: u8 = 16;
+
 /// The proxy's logic.
 pub struct Gate(pub Arc<Shared>);
 
@@ -148,6 +151,26 @@ impl ProxyHttp for Gate {
                 Err(Error::explain(REFUSED, "the body was refused"))
             }
         }
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        if response.status.is_informational() {
+            ctx.interim = ctx.interim.saturating_add(1);
+            if response.status == StatusCode::SWITCHING_PROTOCOLS || ctx.interim > MOST_INTERIM {
+                let error = S3Error::new(
+                    ErrorCode::ServiceUnavailable,
+                    "The store answered with another protocol, or without an end. Please try again.",
+                );
+                ctx.refusal = Some(Answer::error(error, Decision::Error, Reason::Store));
+                return Err(Error::explain(REFUSED, "the store's interim responses"));
+            }
+        }
+        Ok(())
     }
 
     async fn response_filter(

@@ -39,6 +39,12 @@ pub async fn refuse_head(
             Reason::Limit,
             error.to_string(),
         ),
+        Some(error @ HeadError::Method) => (
+            ErrorCode::MethodNotAllowed,
+            Reason::Method,
+            error.to_string(),
+        ),
+        Some(error @ HeadError::Target) => (ErrorCode::InvalidUri, Reason::Request, error.to_string()),
         Some(error) => (ErrorCode::BadRequest, Reason::Request, error.to_string()),
     };
     let answer = Answer::error(S3Error::new(code, message), Decision::Error, reason);

@@ -117,6 +117,8 @@ pub struct Ctx {
     pub inspector: Option<Inspector>,
     /// The answer that an inspector came to.
     pub refusal: Option<Answer>,
+    /// Interim responses of the store.
+    pub interim: u8,
     /// The target in origin form, where it came in absolute form.
     pub origin_form: Option<Vec<u8>>,
     recorded: bool,
@@ -157,6 +159,7 @@ impl Ctx {
             store_time: None,
             inspector: None,
             refusal: None,
+            interim: 0,
             origin_form: None,
             recorded: false,
             _active: shared.enter(),

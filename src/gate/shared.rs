@@ -8,7 +8,7 @@ use std::sync::{
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
-use super::{door::DoorLimits, ids::Ids};
+use super::{body::Pool, door::DoorLimits, ids::Ids};
 use crate::{
     audit::{AuditError, AuditSink, Event, Metrics},
     config::{Denial, WhenBlocked},
@@ -35,6 +35,10 @@ pub struct Shared {
     pub store_takes_keys: bool,
     /// Base domains of virtual-host style.
     pub base_domains: Vec<String>,
+    /// The hosts that may be named beside those; none: any.
+    pub hosts: Vec<String>,
+    /// Bytes of bodies that are held back until a decision, in the whole process.
+    pub held: Pool,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether SSE-C is accepted without TLS.

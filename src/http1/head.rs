@@ -97,6 +97,19 @@ pub enum HeadError {
     /// No `Host`, or several.
     #[error("A request must carry exactly one Host header (RFC 9112 section 3.2).")]
     Host,
+    /// `Connection` names what the store would then not see.
+    #[error(
+        "Connection may name close, keep-alive, upgrade, http2-settings and te only: an intermediary drops what it names (RFC 9110 section 7.6.1)."
+    )]
+    Connection,
+    /// A target that is neither a path nor an http URL, or holds what must be percent-encoded.
+    #[error(
+        "The request target must be a path or an http:// URL, with everything percent-encoded that cannot stand in one, and without a fragment (RFC 9112 section 3.2)."
+    )]
+    Target,
+    /// `CONNECT`.
+    #[error("The specified method is not allowed against this resource.")]
+    Method,
     /// `Expect` twice.
     #[error("Expect must be sent once at most (RFC 9110 section 10.1.1).")]
     ExpectTwice,
@@ -169,12 +182,64 @@ fn request_line(line: &[u8]) -> Result<bool, HeadError> {
     if method_end == 0 || target_end == 0 || !line[..method_end].iter().all(|&b| is_tchar(b)) {
         return Err(HeadError::RequestLine);
     }
-    match version {
-        b"HTTP/1.1" => Ok(true),
-        b"HTTP/1.0" => Ok(false),
-        v if v.starts_with(b"HTTP/") && !v.contains(&b' ') => Err(HeadError::Version),
-        _ => Err(HeadError::RequestLine),
+    let http11 = match version {
+        b"HTTP/1.1" => true,
+        b"HTTP/1.0" => false,
+        v if v.starts_with(b"HTTP/") && !v.contains(&b' ') => return Err(HeadError::Version),
+        _ => return Err(HeadError::RequestLine),
+    };
+    if &line[..method_end] == b"CONNECT" {
+        return Err(HeadError::Method);
     }
+    check_target(&rest[..target_end])?;
+    Ok(http11)
+}
+
+/// More bytes than `http::Uri` takes.
+const LONG_TARGET: usize = 65_534;
+
+/// Whether pingora can parse the target, and every reader sees the whole of it.
+fn check_target(target: &[u8]) -> Result<(), HeadError> {
+    // No early exit: a loop without one is compiled to vector instructions.
+    let (odd, fragment) = target.iter().fold((false, false), |(odd, fragment), &b| {
+        let rare = (b == b'"') | (b == b'<') | (b == b'>') | (b == b'\\') | (b == b'^');
+        let rare = rare | (b == b'`') | ((b'{'..=b'}').contains(&b)) | (b >= 0x80);
+        (odd | rare, fragment | (b == b'#'))
+    });
+    if fragment {
+        return Err(HeadError::Target);
+    }
+    let path = target.first() == Some(&b'/');
+    if path && !odd && target.len() < LONG_TARGET {
+        return Ok(());
+    }
+    let absolute = [&b"http://"[..], b"https://"]
+        .iter()
+        .any(|scheme| target.starts_with(scheme));
+    if !path && !absolute {
+        return Err(HeadError::Target);
+    }
+    match http::Uri::try_from(target) {
+        Ok(uri) if path || uri.authority().is_some_and(|a| !a.as_str().is_empty()) => Ok(()),
+        _ => Err(HeadError::Target),
+    }
+}
+
+/// Whether a `Connection` names nothing but what is between two hops.
+fn is_connection(value: &[u8]) -> bool {
+    const KNOWN: [&[u8]; 5] = [
+        b"close",
+        b"keep-alive",
+        b"upgrade",
+        b"http2-settings",
+        b"te",
+    ];
+    value
+        .split(|&b| b == b',')
+        .map(<[u8]>::trim_ascii)
+        .all(|token| {
+            token.is_empty() || KNOWN.iter().any(|known| token.eq_ignore_ascii_case(known))
+        })
 }
 
 /// The fields that decide on framing, gathered line by line.
@@ -217,6 +282,11 @@ impl Fields {
                 } else {
                     Expectation::Unknown
                 });
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                if !is_connection(value) {
+                    return Err(HeadError::Connection);
+                }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 if self.length.is_some() {
@@ -346,11 +416,61 @@ mod tests {
             ("G(T / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
             ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", Version),
             ("GET / http/1.1\r\nHost: a\r\n\r\n", RequestLine),
+            ("GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", Target),
+            ("GET /a<b HTTP/1.1\r\nHost: a\r\n\r\n", Target),
+            ("GET /a`b HTTP/1.1\r\nHost: a\r\n\r\n", Target),
+            ("GET a/b HTTP/1.1\r\nHost: a\r\n\r\n", Target),
+            ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", Target),
+            ("GET HTTP://a/b HTTP/1.1\r\nHost: a\r\n\r\n", Target),
+            ("GET http:///b HTTP/1.1\r\nHost: a\r\n\r\n", Target),
+            ("GET ftp://a/b HTTP/1.1\r\nHost: a\r\n\r\n", Target),
+            ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", Method),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Host\r\n\r\n",
+                Connection,
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nconnection: x-amz-acl\r\n\r\n",
+                Connection,
+            ),
             ("\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
         ];
         for (text, error) in cases {
             assert_eq!(examine(text.as_bytes(), &LIMITS), Err(error), "{text:?}");
         }
+    }
+
+    #[test]
+    fn targets_and_connections_that_pass() {
+        for target in [
+            "/",
+            "//b/k?x",
+            "/a|b^c\\d{e}\"f",
+            "/\u{fc}",
+            "http://a/b",
+            "https://a:1?x",
+        ] {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert!(whole(&text).is_ok(), "{target}");
+        }
+        for value in [
+            "close",
+            "Keep-Alive",
+            "Upgrade, HTTP2-Settings",
+            "TE,close,",
+            "",
+        ] {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {value}\r\n\r\n");
+            assert!(whole(&text).is_ok(), "{value}");
+        }
+        let latin = b"GET /\xfc HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(examine(latin, &LIMITS), Err(HeadError::Target));
+        let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "k".repeat(66_000));
+        let limits = HeadLimits {
+            bytes: 100_000,
+            fields: 8,
+        };
+        assert_eq!(examine(long.as_bytes(), &limits), Err(HeadError::Target));
     }
 
     #[test]

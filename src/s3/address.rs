@@ -31,6 +31,20 @@ pub enum AddressError {
         "the Host header names a bucket under a domain that is not among base_domains: add it there"
     )]
     ForeignDomain,
+    /// A name under a base domain, in upper case: host names have no case, but stores compare them byte for byte.
+    #[error("the Host header must be in lower case where it is, or is under, a base domain")]
+    HostCase,
+    /// A base domain stands in the middle of the name, where some stores find a bucket and others do not.
+    #[error("the Host header may hold a base domain at its very end only")]
+    HostTwoWays,
+    /// Not among the configured `hosts`.
+    #[error(
+        "the Host header names a host that is not served here: add it to hosts, or to base_domains"
+    )]
+    HostNotServed,
+    /// In virtual-host style `/minio/` is a path that `MinIO` may serve its administration on.
+    #[error("the keys 'minio' and 'minio/...' can be used in path style only")]
+    Administration,
     /// Not a bucket name.
     #[error("The specified bucket is not valid.")]
     Bucket,
@@ -137,6 +151,11 @@ pub fn parse<'a>(
     } else {
         let key = decode(raw_key, false).map_err(|_| AddressError::Encoding)?;
         check_key(&key)?;
+        if style == Style::VirtualHost
+            && (is_minio(&key) || cleaned(&key).is_some_and(|key| is_minio(&key)))
+        {
+            return Err(AddressError::Administration);
+        }
         Some(key)
     };
     Ok(Address {
@@ -194,6 +213,9 @@ fn bucket_of_host<'a>(
     {
         return Err(AddressError::Host);
     }
+    if domains.iter().any(|domain| stands_inside(name, domain)) {
+        return Err(AddressError::HostTwoWays);
+    }
     let mut best: Option<(usize, &str)> = None;
     for domain in domains {
         let domain = domain.trim_start_matches('.');
@@ -219,16 +241,73 @@ fn bucket_of_host<'a>(
     }
     match best {
         None if names_a_bucket_at_aws(name) => Err(AddressError::ForeignDomain),
-        None | Some((_, "")) => Ok(None),
-        // Host names have no case, buckets do: which of the two a store would take is open.
-        Some((_, label)) if label.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-            Err(AddressError::Bucket)
+        // Host names have no case, buckets do, and stores compare domains byte for byte: which bucket they would see is open.
+        Some(_) if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            Err(AddressError::HostCase)
         }
+        None | Some((_, "")) => Ok(None),
         Some((_, label)) => {
             check_bucket(label.as_bytes())?;
             Ok(Some(Cow::Borrowed(label)))
         }
     }
+}
+
+/// Whether a base domain stands in a host anywhere but at its end. Some stores cut the bucket off at the first place where they find it.
+///
+/// A domain of one label is left out: the store's own name may be one (`minio`), and a namespace's too.
+fn stands_inside(name: &str, domain: &str) -> bool {
+    let domain = domain.trim_start_matches('.').as_bytes();
+    if !domain.contains(&b'.') || name.len() <= domain.len() {
+        return false;
+    }
+    let at = |start: usize| {
+        name.as_bytes()
+            .get(start..start + domain.len())
+            .is_some_and(|part| part.eq_ignore_ascii_case(domain))
+    };
+    let last = name.len() - domain.len();
+    at(0) || (1..last).any(|start| name.as_bytes()[start - 1] == b'.' && at(start))
+}
+
+/// Whether a `Host` is one of `hosts` (compared without its port, byte for byte) or is, or is below, a base domain. No `hosts`: any is.
+#[must_use]
+pub fn is_served(host: Option<&str>, hosts: &[String], domains: &[String]) -> bool {
+    if hosts.is_empty() {
+        return true;
+    }
+    let Some(host) = host else {
+        return false;
+    };
+    // An IPv6 address keeps its brackets.
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) && !(host.starts_with('[') && !name.ends_with(']')) => {
+            name
+        }
+        _ => host,
+    };
+    hosts.iter().any(|served| served == name)
+        || domains.iter().any(|domain| {
+            name.strip_suffix(domain.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+}
+
+/// Whether a text can be the id of an upload or a version, as stores make them: 1 to 1024 of `A-Z a-z 0-9 . _ ~ = + -`, no `.` first and no `..`.
+/// Stores over a file system make paths of these.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    (1..=1024).contains(&text.len())
+        && !text.starts_with('.')
+        && !text.contains("..")
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._~=+-".contains(&byte))
+}
+
+fn is_minio(key: &[u8]) -> bool {
+    key.strip_prefix(b"minio")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// Whether AWS reads a bucket from this name: there `Host` counts even if no base domain is configured here.
@@ -301,6 +380,7 @@ pub fn check_key(key: &[u8]) -> Result<(), AddressError> {
 /// The key as a store sees it that cleans paths (`a//b`, `a/./b`, `a/x/../b`); `None` where that is the same key.
 ///
 /// Stores differ here: Garage keeps such keys, `MinIO` refuses them, gateways over a file system may resolve them.
+/// `MinIO` keeps the key `a/` under the name `a__XLDIR__`, and takes the one for the other.
 #[must_use]
 pub fn cleaned(key: &[u8]) -> Option<Vec<u8>> {
     let mut names: Vec<&[u8]> = Vec::new();
@@ -317,6 +397,17 @@ pub fn cleaned(key: &[u8]) -> Option<Vec<u8>> {
             }
             _ => names.push(segment),
         }
+    }
+    let folder = names
+        .last()
+        .and_then(|name| name.strip_suffix(b"__XLDIR__"));
+    if let Some(folder) = folder {
+        names.pop();
+        if !folder.is_empty() {
+            names.push(folder);
+        }
+        names.push(b"");
+        changed = true;
     }
     changed.then(|| names.join(&b'/'))
 }

@@ -56,7 +56,7 @@ fn path_style() {
     for host in [
         "[::1]:9000",
         "s3.example.test",
-        "S3.Example.Test:443",
+        "s3.example.test:443",
         "other.test",
         "notexample.test",
         "",
@@ -79,7 +79,7 @@ fn virtual_host_style() {
             "bucket",
             "bucket/k",
         ),
-        ("bucket.S3.EXAMPLE.test", "/", "bucket", ""),
+        ("bucket.s3.example.test", "/", "bucket", ""),
         (
             "my.dotted.bucket.s3.example.test",
             "//k",
@@ -187,6 +187,10 @@ fn cleaning_tells_what_a_store_may_see() {
         ("x/../y/", Some("y/")),
         ("x/./z", Some("x/z")),
         ("a/b/../../c", Some("c")),
+        ("a/b__XLDIR__", Some("a/b/")),
+        ("a/__XLDIR__", Some("a/")),
+        ("a//b__XLDIR__", Some("a/b/")),
+        ("a__XLDIR__/b", None),
     ] {
         assert_eq!(
             cleaned(key.as_bytes()).as_deref(),
@@ -222,4 +226,102 @@ fn aws_reads_buckets_from_hosts_whatever_is_configured() {
             .as_deref(),
         Some("b")
     );
+}
+
+#[test]
+fn hosts_that_stores_read_differently_are_refused() {
+    for host in [
+        "S3.example.test",
+        "bucket.S3.Example.Test",
+        "BUCKET.s3.example.test:80",
+    ] {
+        assert_eq!(at("/b/k", host), Err(AddressError::HostCase), "{host}");
+    }
+    for host in [
+        "b.s3.example.test.evil",
+        "b.s3.example.test.s3.example.test",
+        "s3.example.test.evil:80",
+        "s3.example.testx",
+        "b.S3.example.test.evil",
+    ] {
+        assert_eq!(at("/b/k", host), Err(AddressError::HostTwoWays), "{host}");
+    }
+    for host in ["Some.Host.test:1234", "xexample.test"] {
+        assert_eq!(at("/b/k", host).unwrap(), some("b", "k"), "{host}");
+    }
+    let one = ["minio".to_owned()];
+    assert!(parse(b"/b/k", Some("gate.minio.svc.local"), &one).is_ok());
+}
+
+#[test]
+fn hosts_can_be_listed() {
+    let hosts = [
+        "gate".to_owned(),
+        "127.0.0.1".to_owned(),
+        "[::1]".to_owned(),
+    ];
+    let domains = ["s3.example.test".to_owned()];
+    for host in [
+        "gate",
+        "gate:80",
+        "127.0.0.1:9",
+        "[::1]",
+        "[::1]:80",
+        "s3.example.test",
+        "b.s3.example.test:1",
+    ] {
+        assert!(is_served(Some(host), &hosts, &domains), "{host}");
+    }
+    for host in [
+        "Gate",
+        "gate.x",
+        "127.0.0.2",
+        "[::2]:80",
+        "xs3.example.test",
+        "",
+    ] {
+        assert!(!is_served(Some(host), &hosts, &domains), "{host}");
+    }
+    assert!(!is_served(None, &hosts, &domains));
+    assert!(is_served(None, &[], &domains));
+}
+
+#[test]
+fn the_administration_of_minio_is_no_key() {
+    for target in [
+        "/minio",
+        "/minio/admin/v3/info",
+        "/%6dinio/x",
+        "/x/../minio/y",
+        "//minio",
+    ] {
+        assert_eq!(
+            at(target, "bucket.s3.example.test"),
+            Err(AddressError::Administration),
+            "{target}"
+        );
+    }
+    assert!(at("/miniox", "bucket.s3.example.test").is_ok());
+    assert!(at("/bucket/minio/x", "h").is_ok());
+}
+
+#[test]
+fn ids_are_no_paths() {
+    for id in [
+        "null",
+        "3HL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY",
+        "2~abc_DEF-1",
+        "b64==",
+        "a+b",
+        "b54357faf0632cce46e942fa68356b38",
+        "c2f7e9d8-5c0a-4b0e-9d0c-6f6d1e1b2a3f",
+    ] {
+        assert!(is_id(id), "{id}");
+    }
+    let long = "a".repeat(1025);
+    for id in [
+        "", ".", "..", ".a", "a..b", "a/b", "a\\b", "a b", "a%2f", "\u{fc}", &long,
+    ] {
+        assert!(!is_id(id), "{id}");
+    }
 }

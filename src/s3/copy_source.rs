@@ -64,7 +64,7 @@ impl<'a> CopySource<'a> {
             None => None,
             Some(version) => Some(
                 text(version, false)?
-                    .filter(|v| !v.is_empty())
+                    .filter(|v| address::is_id(v))
                     .ok_or(CopySourceError::Malformed)?,
             ),
         };
@@ -224,6 +224,9 @@ mod tests {
             "b/k?foo",
             "b/k?versionId=a&versionId=b",
             "b/k?versionId=a?b",
+            "b/k?versionId=../../other/key",
+            "b/k?versionId=%2e%2e",
+            "b/k?versionId=a%2Fb",
             "b/k#x",
             "b/k%2",
             "b/%ff",

@@ -6,6 +6,7 @@ pub mod action;
 pub mod address;
 pub mod copy_source;
 pub mod error;
+pub mod extension;
 pub mod form;
 pub mod operation;
 pub mod query;

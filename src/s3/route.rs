@@ -69,6 +69,11 @@ pub enum RouteError {
     /// The copy source.
     #[error(transparent)]
     CopySource(#[from] CopySourceError),
+    /// An upload id that no store gives out.
+    #[error(
+        "The specified multipart upload does not exist. The upload ID might be invalid, or the multipart upload might have been aborted or completed."
+    )]
+    NoSuchUpload,
     /// S3 has no such method, or not for this sub-resource.
     #[error("The specified method is not allowed against this resource.")]
     MethodNotAllowed,
@@ -115,7 +120,12 @@ impl From<RouteError> for S3Error {
                     .with("MaxSizeAllowed", address::MAX_KEY_BYTES.to_string());
             }
             RouteError::Address(
-                AddressError::HostsDiffer | AddressError::Host | AddressError::ForeignDomain,
+                AddressError::HostsDiffer
+                | AddressError::Host
+                | AddressError::HostCase
+                | AddressError::HostTwoWays
+                | AddressError::HostNotServed
+                | AddressError::ForeignDomain,
             )
             | RouteError::Ambiguous(_) => ErrorCode::InvalidRequest,
             RouteError::Address(_) => ErrorCode::InvalidUri,
@@ -123,6 +133,7 @@ impl From<RouteError> for S3Error {
                 ErrorCode::NotImplemented
             }
             RouteError::CopySource(_) => ErrorCode::InvalidArgument,
+            RouteError::NoSuchUpload => ErrorCode::NoSuchUpload,
             RouteError::MethodNotAllowed => ErrorCode::MethodNotAllowed,
             RouteError::Argument { name, value, .. } => {
                 return S3Error::invalid_argument(message, name.as_ref(), value.as_str());

@@ -207,6 +207,14 @@ fn kms_details(request: &SseRequest<'_>, encryption: &Encryption) -> Result<(), 
     }
 }
 
+/// Whether a value can be an algorithm's name, and not a key that was put in its place.
+fn is_name(value: &str) -> bool {
+    value.len() <= 32
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
 fn is_context(value: &str) -> bool {
     let Ok(bytes) = STANDARD.decode(value) else {
         return false;
@@ -250,7 +258,10 @@ fn customer(
             "The Encryption request you specified is not valid. Supported value: AES256.",
         )
         .with("ArgumentName", SSE)
-        .with("ArgumentValue", algorithm));
+        .with(
+            "ArgumentValue",
+            if is_name(algorithm) { algorithm } else { "" },
+        ));
     }
     if !present(&headers.key_md5) {
         return Err(wrong(

@@ -45,6 +45,9 @@ pub enum FormError {
         "The form field {0} follows the file; put it before the file, S3 ignores what comes after it."
     )]
     AfterFile(String),
+    /// A field by which one store takes orders that S3 does not know.
+    #[error("The form field {0} is an extension of one store and is not implemented; remove it.")]
+    Extension(String),
 }
 
 impl From<FormError> for S3Error {
@@ -58,6 +61,7 @@ impl From<FormError> for S3Error {
                 Self::new(ErrorCode::MaxPostPreDataLengthExceeded, message)
                     .with("MaxSizeAllowed", limit.to_string())
             }
+            FormError::Extension(_) => Self::new(ErrorCode::NotImplemented, message),
             FormError::NoKey => Self::invalid_argument(message, "key", ""),
             FormError::NoFile => Self::invalid_argument(message, "file", "0"),
             FormError::KeyTooLong => Self::new(ErrorCode::KeyTooLong, message),

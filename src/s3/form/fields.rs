@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::FormError;
 use crate::s3::address::{AddressError, check_key};
+use crate::s3::extension::{REPLICATION_STATUS, is_extension};
 use crate::s3::xml::{Tagging, XML_BYTES};
 
 /// What S3 puts the file's name in place of.
@@ -243,6 +244,9 @@ fn headers(fields: &[Field]) -> Result<Headers, FormError> {
     let mut headers = HeaderMap::with_capacity(fields.len());
     let mut tags = Vec::new();
     for field in fields {
+        if is_extension(&field.name) || field.name == REPLICATION_STATUS {
+            return Err(FormError::Extension(field.name.clone()));
+        }
         if field.name == "tagging" {
             tags = Tagging::parse(&field.value, XML_BYTES)
                 .map_err(|_| {

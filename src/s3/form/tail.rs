@@ -2,6 +2,7 @@
 
 use super::boundary::find;
 use super::{Boundary, FormError, disposition};
+use crate::s3::extension::{REPLICATION_STATUS, is_extension};
 
 /// The longest header block of a part after the file.
 const MAX_HEAD: usize = 4096;
@@ -83,6 +84,9 @@ impl Tail {
                         };
                     };
                     let head = disposition::parse(self.held.get(at..end).unwrap_or_default())?;
+                    if is_extension(&head.name) || head.name == REPLICATION_STATUS {
+                        return Err(FormError::Extension(head.name));
+                    }
                     if decides(&head.name) {
                         return Err(FormError::AfterFile(head.name));
                     }
@@ -149,6 +153,19 @@ mod tests {
             }
             assert_eq!(run(b"data\r\n--boundary is longer\r\n--b--", step), Ok(()));
             assert_eq!(run(b"\r\n\r\n\r\n--", step), Ok(()));
+        }
+    }
+
+    #[test]
+    fn extensions_of_one_store_are_refused() {
+        for name in ["X-Minio-Extract", "x-amz-replication-status"] {
+            let body = format!(
+                "data\r\n--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n--b--"
+            );
+            assert_eq!(
+                run(body.as_bytes(), 7),
+                Err(FormError::Extension(name.to_lowercase()))
+            );
         }
     }
 

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use super::{Query, RequestHead, RouteError, operation};
+use crate::s3::address::is_id;
+use crate::s3::extension::REPLICATION_STATUS;
 use crate::s3::query::{decode, name_is};
 
 /// More pairs than any client sends; without a bound the search for duplicates would be quadratic in the header section.
@@ -33,6 +35,13 @@ enum Meaning {
 }
 
 fn meaning(name: &[u8]) -> Meaning {
+    if name
+        .get(..8)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"x-minio-"))
+        || name.eq_ignore_ascii_case(REPLICATION_STATUS.as_bytes())
+    {
+        return Meaning::Foreign;
+    }
     if name
         .get(..6)
         .is_some_and(|start| start.eq_ignore_ascii_case(b"x-amz-"))
@@ -124,9 +133,9 @@ pub(super) fn read<'a>(
                 v4 |= name.as_ref() == b"X-Amz-Signature";
             }
             Meaning::Known => match name.as_ref() {
-                b"uploadId" => parameters.upload_id = Some(not_empty(value, "uploadId")?),
+                b"uploadId" => parameters.upload_id = Some(upload_id(value)?),
                 b"partNumber" => parameters.part_number = Some(part_number(value)?),
-                b"versionId" => drop(not_empty(value, "versionId")?),
+                b"versionId" => version_id(&value)?,
                 b"list-type" => parameters.list_type = Some(value),
                 b"select-type" => parameters.select_type = Some(value),
                 b"AWSAccessKeyId" => access_key = true,
@@ -223,6 +232,28 @@ fn not_empty<'a>(value: Cow<'a, str>, name: &'static str) -> Result<Cow<'a, str>
         ))
     } else {
         Ok(value)
+    }
+}
+
+/// Stores make paths of these, and a path could lead to another object than the one that was decided on.
+fn upload_id(value: Cow<'_, str>) -> Result<Cow<'_, str>, RouteError> {
+    let value = not_empty(value, "uploadId")?;
+    if is_id(&value) {
+        Ok(value)
+    } else {
+        Err(RouteError::NoSuchUpload)
+    }
+}
+
+fn version_id(value: &str) -> Result<(), RouteError> {
+    if is_id(value) {
+        Ok(())
+    } else {
+        Err(RouteError::argument(
+            "Invalid version id specified",
+            "versionId",
+            "",
+        ))
     }
 }
 

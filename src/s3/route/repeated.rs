@@ -1,18 +1,12 @@
 //! Headers that must come once, and headers that change what a store does behind the operation's back.
 
+use http::Method;
 use http::header::{
     AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT,
 };
 
 use super::{RequestHead, RouteError};
-
-/// Extensions of single stores under which one request is about other objects than the one it names: `MinIO` unpacks an archive
-/// into many objects, reads inside one, or deletes everything below a prefix.
-const EXTENSIONS: [&str; 3] = [
-    "x-amz-meta-snowball-auto-extract",
-    "x-minio-extract",
-    "x-minio-force-delete",
-];
+use crate::s3::extension::{REPLICATION_STATUS, is_extension};
 
 /// Headers that say which operation it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +29,7 @@ pub(super) fn check(head: &RequestHead<'_>) -> Result<Seen, RouteError> {
             }
         }
     }
+    let writes = ![Method::GET, Method::HEAD, Method::OPTIONS].contains(head.method);
     let mut seen = Seen::default();
     for (name, value) in headers {
         match name.as_str() {
@@ -60,9 +55,14 @@ pub(super) fn check(head: &RequestHead<'_>) -> Result<Seen, RouteError> {
                     "",
                 ));
             }
-            name if EXTENSIONS.contains(&name) => {
+            REPLICATION_STATUS if writes => {
                 return Err(RouteError::NotImplemented(
-                    "an extension of one store that concerns other objects than the request names",
+                    "x-amz-replication-status is for stores that replicate; remove it from a write",
+                ));
+            }
+            name if is_extension(name) => {
+                return Err(RouteError::NotImplemented(
+                    "x-minio-* and snowball headers are extensions of one store; remove them",
                 ));
             }
             _ => {}

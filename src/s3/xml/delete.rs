@@ -61,10 +61,12 @@ fn object(element: &Element) -> Result<ObjectId, XmlError> {
             "A key has 1 to 1024 bytes and does not climb out of its bucket with `..`.",
         ));
     }
-    // An empty VersionId is read as none by some stores and as a version by others.
+    // An empty VersionId is read as none by some stores and as a version by others; what is no id some make a path of.
     let version_id = element.one_text("VersionId")?;
-    if version_id.is_some_and(|version| version.trim().is_empty()) {
-        return Err(XmlError::Malformed("A VersionId is empty; leave it out."));
+    if version_id.is_some_and(|version| !crate::s3::address::is_id(version)) {
+        return Err(XmlError::Malformed(
+            "A VersionId is empty or no version id; leave it out, or send it as the store gave it.",
+        ));
     }
     Ok(ObjectId {
         key: key.to_owned(),
