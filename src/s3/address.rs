@@ -281,7 +281,7 @@ pub fn is_served(host: Option<&str>, hosts: &[String], domains: &[String]) -> bo
     };
     // An IPv6 address keeps its brackets.
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if is_port(port) && !(host.starts_with('[') && !name.ends_with(']')) => {
+        Some((name, port)) if is_port(port) && (!host.starts_with('[') || name.ends_with(']')) => {
             name
         }
         _ => host,
