@@ -131,6 +131,15 @@ fn connections() {
     );
     assert_eq!(refuted(std::slice::from_ref(&version), &new).tls, None);
     proved(&[secure, version], &new);
+    // The key id that passes is valid only beside a header that the policy does not name.
+    let key = when(&format!("{{\"StringNotEquals\":{{\"{KEY}\":\"{ARN}\"}}}}"));
+    let request = refuted(&[key], &any);
+    assert_eq!(request.tls, None);
+    assert!(
+        request
+            .header("x-amz-server-side-encryption")
+            .is_some_and(|sse| sse.starts_with("aws:kms"))
+    );
 }
 
 #[test]

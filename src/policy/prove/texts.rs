@@ -31,7 +31,9 @@ impl Builder<'_> {
             if *key == Key::ObjectLockRetainUntilDate {
                 extra = self.lock_dates();
             }
-            if extra.is_empty() && !self.asks(key) {
+            // A key id is valid only beside SSE-KMS, so what a policy says of it is said of both.
+            let beside = *key == Key::Sse && self.asks(&Key::SseKmsKeyId);
+            if extra.is_empty() && !self.asks(key) && !beside {
                 continue;
             }
             let named = self.globs(key, &mut globs, &mut extra);
