@@ -34,7 +34,7 @@ pub struct Config {
     pub base_domains: Vec<String>,
     /// The hosts that requests may name beside the base domains and what is below them, without port. Default: none, which means any.
     pub hosts: Vec<String>,
-    /// The peers whose `X-Forwarded-For` and `X-Forwarded-Proto` count. Default: none.
+    /// The peers whose `X-Forwarded-For` counts. Default: none.
     pub trusted_proxies: Vec<IpNet>,
     /// How long the store may stay silent before Sealgate answers 100 itself. Default 200 ms.
     pub continue_timeout: Duration,
