@@ -40,7 +40,7 @@ pub fn check(path: &Path, strict: bool) -> u8 {
         say(&format!("warning: {warning}"));
     }
     say(&format!(
-        "{}: good ({} rules, {} warnings)",
+        "{}: good (rules: {}, warnings: {})",
         path.display(),
         config.rules.len(),
         warnings.len()
