@@ -305,3 +305,16 @@ fn forms_and_queries_count_where_they_should() {
         SseRequest::default()
     );
 }
+
+#[test]
+fn a_value_that_may_be_a_key_is_not_echoed() {
+    // A client that mixes up the headers sends its key where the algorithm belongs.
+    let headers = [
+        (CUSTOMER_ALGORITHM, KEY),
+        (CUSTOMER_KEY, KEY),
+        (CUSTOMER_KEY_MD5, MD5),
+    ];
+    let error = check(Operation::PutObject, &headers, TLS).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidEncryptionAlgorithmError);
+    assert!(!error.to_xml("id", "host").contains(KEY));
+}

@@ -235,3 +235,19 @@ proptest! {
         let _ = body.chunks(step).try_for_each(|chunk| tail.feed(chunk));
     }
 }
+
+#[test]
+fn the_fields_of_other_stores_are_refused() {
+    for name in ["x-minio-fanout-list", "X-Minio-Anything"] {
+        let body = [
+            part("key", "k"),
+            part(name, "{\"key\":\"secret/k\"}"),
+            file("f", "x"),
+        ]
+        .concat();
+        assert!(
+            matches!(whole(&body), Err(FormError::Extension(_))),
+            "{name}"
+        );
+    }
+}
