@@ -15,13 +15,13 @@ use http::HeaderMap;
 
 use super::{
     answer::Answer,
-    judge::{encryption, head_of, message, now_ms, requested, settle},
+    judge::{encryption, facts, head_of, message, requested, settle},
     request::Ctx,
     shared::Shared,
 };
 use crate::{
     audit::{Decision, Reason},
-    decide::{Facts, Object, Verdict},
+    decide::{Object, Verdict},
     s3::{
         self, ErrorCode, Operation, S3Error,
         form::{Boundary, Form, FormError, FormReader, Progress, Tail},
@@ -199,20 +199,7 @@ fn delete(
     let routed =
         s3::route(&head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
     let claim = sigv4::claim(&routed, &head).map_err(|e| refused(e, Reason::Request))?;
-    let principal = claim
-        .access_key
-        .as_deref()
-        .and_then(|key| shared.keeper.principal(key));
-    let facts = Facts {
-        head: &head,
-        routed: &routed,
-        claim: &claim,
-        principal,
-        ip: ctx.source_ip,
-        tls: ctx.client.as_ref().and_then(|c| c.tls),
-        now_ms: now_ms(),
-        form: None,
-    };
+    let facts = facts(shared, ctx, &head, &routed, &claim, None);
     let mut messages = std::collections::HashMap::new();
     let mut reason = None;
     for object in &request.objects {
@@ -234,7 +221,7 @@ fn delete(
                     ctx.note(&denial);
                     reason = Some(denial.reason);
                 }
-                messages.insert(object.clone(), message(shared, &denial, principal));
+                messages.insert(object.clone(), message(shared, &denial, facts.principal));
             }
         }
     }
@@ -260,26 +247,13 @@ fn decide_form(
     let routed =
         s3::route(&head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
     let claim = sigv4::claim_of_form(form.headers()).map_err(|e| refused(e, Reason::Request))?;
-    let principal = claim
-        .access_key
-        .as_deref()
-        .and_then(|key| shared.keeper.principal(key));
+    let facts = facts(shared, ctx, &head, &routed, &claim, Some(form.headers()));
     ctx.key = Some(form.key().as_bytes().to_vec());
-    ctx.principal = principal.map(|p| p.arn().to_owned());
+    ctx.principal = facts.principal.map(|p| p.arn().to_owned());
     let request = SseRequest::of_form(form.headers()).map_err(|e| refused(e, Reason::Sse))?;
     ctx.sse_requested = requested(&request);
-    let facts = Facts {
-        head: &head,
-        routed: &routed,
-        claim: &claim,
-        principal,
-        ip: ctx.source_ip,
-        tls: ctx.client.as_ref().and_then(|c| c.tls),
-        now_ms: now_ms(),
-        form: Some(form.headers()),
-    };
     let verdict = shared.keeper.form(&facts, form.key().as_bytes());
-    settle(shared, ctx, verdict, principal)?;
+    settle(shared, ctx, verdict, facts.principal)?;
     encryption(shared, ctx, Operation::PostObject, &request)
 }
 

@@ -5,6 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use http::HeaderMap;
 use pingora::proxy::Session;
 
 use super::{answer::Answer, body::Inspector, conn::Client, request::Ctx, shared::Shared};
@@ -15,7 +16,7 @@ use crate::{
     http1::head::{Expectation, Framing},
     policy::Principal,
     s3::{self, ErrorCode, Operation, RequestHead, Routed, S3Error},
-    sigv4,
+    sigv4::{self, Claim},
     sse::{self, Channel, Encryption, SseRequest},
 };
 
@@ -34,7 +35,7 @@ pub fn head_of(session: &Session) -> RequestHead<'_> {
 }
 
 /// Milliseconds since 1970.
-pub fn now_ms() -> i64 {
+fn now_ms() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
@@ -97,39 +98,46 @@ fn examine(
     }
     let claim = sigv4::claim(&routed, head)
         .map_err(|e| Answer::error(e, Decision::Error, Reason::Request))?;
-    let principal = claim
-        .access_key
-        .as_deref()
-        .and_then(|key| shared.keeper.principal(key));
-    ctx.principal = principal.map(|p| p.arn().to_owned());
-    let facts = Facts {
-        head,
-        routed: &routed,
-        claim: &claim,
-        principal,
-        ip: ctx.source_ip,
-        tls: arrived.client.tls,
-        now_ms: now_ms(),
-        form: None,
-    };
+    let facts = facts(shared, ctx, head, &routed, &claim, None);
+    ctx.principal = facts.principal.map(|p| p.arn().to_owned());
     let request = SseRequest::of(&routed, head);
     ctx.sse_requested = requested(&request);
-    settle(shared, ctx, shared.keeper.request(&facts), principal)?;
+    settle(shared, ctx, shared.keeper.request(&facts), facts.principal)?;
     if routed.operation != Operation::PostObject {
         encryption(shared, ctx, routed.operation, &request)?;
     }
     if shared.is_blocked() {
-        let error = S3Error::new(
-            ErrorCode::ServiceUnavailable,
-            "Audit lines cannot be written, so no request is served. Please try again; the operator finds the cause in the log.",
-        );
-        return Err(Answer::error(error, Decision::Error, Reason::Audit));
+        return Err(Answer::unrecorded());
     }
     ctx.inspector = inspector(shared, &routed, head, ctx)?;
     if !head.target.starts_with(b"/") {
         ctx.origin_form = Some(origin_form(&routed));
     }
     Ok(())
+}
+
+/// All that a decision on this request rests on; `form`: the fields of its body, which stand for headers.
+pub fn facts<'a>(
+    shared: &'a Shared,
+    ctx: &Ctx,
+    head: &'a RequestHead<'a>,
+    routed: &'a Routed<'a>,
+    claim: &'a Claim<'a>,
+    form: Option<&'a HeaderMap>,
+) -> Facts<'a> {
+    Facts {
+        head,
+        routed,
+        claim,
+        principal: claim
+            .access_key
+            .as_deref()
+            .and_then(|key| shared.keeper.principal(key)),
+        ip: ctx.source_ip,
+        tls: ctx.client.as_ref().and_then(|c| c.tls),
+        now_ms: now_ms(),
+        form,
+    }
 }
 
 /// Notes a verdict; an answer where it denies.

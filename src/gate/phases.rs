@@ -20,7 +20,6 @@ use http::{Method, StatusCode, Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
-    protocols::Digest,
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
@@ -294,18 +293,6 @@ impl ProxyHttp for Gate {
         if let Err(error) = ctx.record(&self.0, Seen::of(session)) {
             tracing::error!(%error, "an audit line cannot be written; requests are refused until it can");
         }
-    }
-
-    async fn connected_to_upstream(
-        &self,
-        _session: &mut Session,
-        _reused: bool,
-        _peer: &HttpPeer,
-        _fd: std::os::unix::io::RawFd,
-        _digest: Option<&Digest>,
-        _ctx: &mut Ctx,
-    ) -> Result<()> {
-        Ok(())
     }
 
     fn request_summary(&self, _session: &Session, ctx: &Ctx) -> String {

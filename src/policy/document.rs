@@ -79,6 +79,37 @@ pub struct Statement {
     pub conditions: Vec<Condition>,
 }
 
+impl Statement {
+    /// A Deny for everyone: what the short form and the generator are made of. `index` is its place, from 0.
+    pub(super) fn deny(
+        index: usize,
+        sid: String,
+        action: &str,
+        resources: Vec<String>,
+        conditions: Vec<Condition>,
+    ) -> Self {
+        Self {
+            index,
+            line: 0,
+            sid: Some(sid),
+            effect: Effect::Deny,
+            principal: PrincipalClause {
+                negated: false,
+                who: Principals::Everyone,
+            },
+            action: Clause {
+                negated: false,
+                patterns: vec![action.to_owned()],
+            },
+            resource: Clause {
+                negated: false,
+                patterns: resources,
+            },
+            conditions,
+        }
+    }
+}
+
 impl PartialEq for Statement {
     // The line is where it stands, not what it says.
     fn eq(&self, other: &Self) -> bool {

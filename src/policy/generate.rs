@@ -178,25 +178,9 @@ impl<'a> Maker<'a> {
         resources: Vec<String>,
         conditions: Vec<Condition>,
     ) {
-        self.statements.push(Statement {
-            index: self.statements.len(),
-            line: 0,
-            sid: Some(sid.to_owned()),
-            effect: Effect::Deny,
-            principal: PrincipalClause {
-                negated: false,
-                who: Principals::Everyone,
-            },
-            action: Clause {
-                negated: false,
-                patterns: vec![action.to_owned()],
-            },
-            resource: Clause {
-                negated: false,
-                patterns: resources,
-            },
-            conditions,
-        });
+        let index = self.statements.len();
+        let deny = Statement::deny(index, sid.to_owned(), action, resources, conditions);
+        self.statements.push(deny);
     }
 
     fn write(&mut self, sid: &str, conditions: Vec<Condition>) {

@@ -3,9 +3,7 @@
 use serde_yaml::Value as Yaml;
 use thiserror::Error;
 
-use super::document::{
-    Clause, Condition, Document, Effect, PrincipalClause, Principals, Scalar, Statement, Version,
-};
+use super::document::{Condition, Document, Scalar, Statement, Version};
 use super::operator::{Comparison, Operator};
 
 /// An encryption a write can ask for.
@@ -353,25 +351,9 @@ impl Expander {
         resources: Vec<String>,
         conditions: Vec<Condition>,
     ) {
-        self.statements.push(Statement {
-            index: self.statements.len(),
-            line: 0,
-            sid: Some(sid),
-            effect: Effect::Deny,
-            principal: PrincipalClause {
-                negated: false,
-                who: Principals::Everyone,
-            },
-            action: Clause {
-                negated: false,
-                patterns: vec![action.to_owned()],
-            },
-            resource: Clause {
-                negated: false,
-                patterns: resources,
-            },
-            conditions,
-        });
+        let index = self.statements.len();
+        let deny = Statement::deny(index, sid, action, resources, conditions);
+        self.statements.push(deny);
     }
 
     fn any(&mut self) {
