@@ -20,11 +20,11 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(examine(&bytes[..end - 1], &limits), Ok(None));
     }
     let mut whole = ChunkedScanner::default();
-    let taken = whole.scan(bytes);
+    let taken = whole.scan(bytes, |_| {});
     let mut pieces = ChunkedScanner::default();
     let mut sum = 0;
     for byte in bytes.chunks(1) {
-        match pieces.scan(byte) {
+        match pieces.scan(byte, |_| {}) {
             Ok(n) => sum += n,
             Err(_) => {
                 assert!(taken.is_err());

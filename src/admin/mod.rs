@@ -1,20 +1,20 @@
 //! The admin port: `/metrics`, `/healthz`, `/readyz`. Plain HTTP, for probes and scrapers only.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 
-use crate::gate::Shared;
+use crate::gate::Live;
 
 /// Serves the admin port.
-pub struct Admin(Arc<Shared>);
+pub struct Admin(Arc<Live>);
 
 impl Admin {
     /// Over what the gate shares.
     #[must_use]
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Live>) -> Self {
         Self(shared)
     }
 
@@ -28,7 +28,7 @@ impl Admin {
             );
         }
         match path {
-            "/metrics" => match self.0.metrics.encode(Some(&self.0.audit)) {
+            "/metrics" => match self.0.process.metrics.encode(Some(&self.0.process.audit)) {
                 Ok(text) => (
                     StatusCode::OK,
                     "text/plain; version=0.0.4; charset=utf-8",
@@ -54,9 +54,9 @@ impl Admin {
     }
 
     fn unready(&self) -> Option<&'static str> {
-        if self.0.draining.load(Ordering::Acquire) {
+        if self.0.process.is_draining() {
             Some("ending")
-        } else if self.0.is_blocked() {
+        } else if self.0.process.is_blocked() {
             Some("audit lines cannot be written")
         } else {
             None

@@ -123,7 +123,7 @@ impl Inspector {
     /// # Errors
     /// The answer, where the request is refused; nothing more may go to the store then.
     pub fn take(&mut self, asked: Asked<'_, '_>, bytes: Bytes, end: bool) -> Result<Bytes, Answer> {
-        if self.holds_back() && !self.1.grow(&asked.shared.held, bytes.len()) {
+        if self.holds_back() && !self.1.grow(&asked.shared.process.held, bytes.len()) {
             let error = S3Error::new(
                 ErrorCode::SlowDown,
                 "Too many request bodies are being looked at; please reduce your request rate.",

@@ -1,9 +1,25 @@
 //! A client's connection: who is at its other end, and what has been read from it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use bytes::BytesMut;
-use pingora::protocols::Stream;
+use pingora::protocols::{SocketDigest, Stream};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// What a client's bytes come and go through.
+pub trait Link: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// The socket under it, where it has one of its own.
+    fn socket(&self) -> Option<Arc<SocketDigest>>;
+}
+
+impl Link for Stream {
+    fn socket(&self) -> Option<Arc<SocketDigest>> {
+        self.get_socket_digest()
+    }
+}
 
 /// Facts of a client's connection that hold for all its requests.
 #[derive(Debug)]
@@ -39,10 +55,9 @@ impl Client {
 }
 
 /// The connection, as far as it has not been read.
-#[derive(Debug)]
 pub struct Rest {
-    /// The socket.
-    pub stream: Stream,
+    /// Where it comes from.
+    pub stream: Box<dyn Link>,
     /// Bytes read from it and not used yet.
     pub ahead: BytesMut,
 }

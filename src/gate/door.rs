@@ -13,11 +13,12 @@ use pingora_timeout::timeout;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
-    client::{Client, Rest},
+    client::{Client, Link, Rest},
     forward::{After, forward},
     judge::{Arrived, judge},
     linger::Linger,
     parsed::Parsed,
+    process::Live,
     refusal,
     request::Ctx,
     shared::Shared,
@@ -52,7 +53,7 @@ enum Arrival {
 }
 
 /// Accepts connections.
-pub struct Door(pub Arc<Shared>);
+pub struct Door(pub Arc<Live>);
 
 #[async_trait]
 impl ServerApp for Door {
@@ -67,31 +68,36 @@ impl ServerApp for Door {
 }
 
 /// Serves one connection.
-async fn serve(gate: &Arc<Shared>, stream: Stream, shutdown: &ShutdownWatch) {
+async fn serve(live: &Live, stream: Stream, shutdown: &ShutdownWatch) {
     let client = Arc::new(Client::of(&stream));
-    let limits = gate.door;
     let mut rest = Rest {
-        stream,
+        stream: Box::new(stream),
         ahead: BytesMut::new(),
     };
     loop {
-        let refused = match arrival(&mut rest, &limits).await {
+        let limits = live.current().door;
+        let arrived = arrival(&mut rest, &limits).await;
+        // A request is served by the configuration that is in force when its head is there.
+        let gate = &live.current();
+        let refused = match arrived {
             Arrival::Head(head) => match Parsed::of(&rest.ahead[head.skip..head.skip + head.len]) {
-                Ok(parsed) => match request(gate, &client, &mut rest, &head, &parsed, shutdown).await {
-                    After::Keep => {
-                        if rest.ahead.is_empty() {
-                            // An idle connection keeps no buffer.
-                            rest.ahead = BytesMut::new();
+                Ok(parsed) => {
+                    match request(gate, &client, &mut rest, &head, &parsed, shutdown).await {
+                        After::Keep => {
+                            if rest.ahead.is_empty() {
+                                // An idle connection keeps no buffer.
+                                rest.ahead = BytesMut::new();
+                            }
+                            continue;
                         }
-                        continue;
+                        After::Close => {
+                            let _ = rest.stream.shutdown().await;
+                            return;
+                        }
+                        After::Linger => return linger(gate, rest).await,
+                        After::Abort => return,
                     }
-                    After::Close => {
-                        let _ = rest.stream.shutdown().await;
-                        return;
-                    }
-                    After::Linger => return linger(gate, rest).await,
-                    After::Abort => return,
-                },
+                }
                 Err(error) => Some(error),
             },
             Arrival::Gone => return,
@@ -137,7 +143,7 @@ async fn request(
 
 async fn linger(gate: &Shared, rest: Rest) {
     let ended = gate.door.linger.close(rest.stream).await;
-    gate.metrics.lingered(ended);
+    gate.process.metrics.lingered(ended);
 }
 
 /// Waits for a head. Bytes beyond it stay in `rest.ahead`, behind the head.
@@ -175,7 +181,7 @@ async fn arrival(rest: &mut Rest, limits: &DoorLimits) -> Arrival {
 /// Reads what is there and appends it to `ahead`.
 ///
 /// Through a buffer that all connections of a thread share, so that one that waits costs none.
-pub async fn read_some(stream: &mut Stream, ahead: &mut BytesMut) -> std::io::Result<usize> {
+pub async fn read_some(stream: &mut Box<dyn Link>, ahead: &mut BytesMut) -> std::io::Result<usize> {
     thread_local! {
         static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
     }

@@ -7,7 +7,6 @@
 
 use std::{
     future::{Future, poll_fn},
-    io,
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -15,11 +14,11 @@ use std::{
 
 use bytes::{Buf, BufMut, BytesMut};
 use pingora::protocols::Stream;
-use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
 use super::{
     client::Rest,
+    outgoing::{Outgoing, Sent},
     parsed::Parsed,
     refusal::unrecorded,
     reply::{self, Reply},
@@ -119,15 +118,11 @@ pub struct Exchange<'a> {
     store: &'a mut Stream,
     upload: &'a mut Upload,
     /// To the store.
-    up: BytesMut,
-    up_unflushed: bool,
-    /// The store takes no more; what it says may still be heard.
-    up_broken: bool,
+    up: Outgoing,
     /// From the store, as long as its head is incomplete.
     heard: BytesMut,
     /// To the client.
-    down: BytesMut,
-    down_unflushed: bool,
+    down: Outgoing,
     answer: Answer,
     /// The client has got something of the final response.
     begun: bool,
@@ -155,12 +150,9 @@ impl<'a> Exchange<'a> {
             client,
             store,
             upload,
-            up,
-            up_unflushed: false,
-            up_broken: false,
+            up: Outgoing::new(up),
             heard: BytesMut::new(),
-            down: BytesMut::new(),
-            down_unflushed: false,
+            down: Outgoing::default(),
             answer: Answer::Head,
             begun: false,
             keep_client: false,
@@ -182,8 +174,8 @@ impl<'a> Exchange<'a> {
                 keep_client: self.keep_client && self.upload.is_done(),
                 keep_store: self.keep_store
                     && self.upload.is_done()
-                    && self.up.is_empty()
-                    && !self.up_broken,
+                    && self.up.is_clear()
+                    && !self.up.is_broken(),
             }),
             Err(fault) => Err(Failed {
                 fault,
@@ -201,7 +193,7 @@ impl<'a> Exchange<'a> {
         }
         let head = self.response().await?;
         self.begin(&head)?;
-        self.wait(|this| this.is_finished()).await
+        self.wait(Self::is_finished).await
     }
 
     /// Waits for the head of the final response.
@@ -215,7 +207,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn is_finished(&self) -> bool {
-        matches!(self.answer, Answer::Done) && self.down.is_empty() && !self.down_unflushed
+        matches!(self.answer, Answer::Done) && self.down.is_clear()
     }
 
     /// Moves both directions until `enough`.
@@ -251,30 +243,16 @@ impl<'a> Exchange<'a> {
     /// Moves what can be moved to the store; whether something did.
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut moved = false;
-        if matches!(self.answer, Answer::Done) {
-            return Ok(false);
-        }
-        while !self.up_broken {
-            if !self.up.is_empty() {
-                match Pin::new(&mut *self.store).poll_write(cx, &self.up) {
-                    Poll::Ready(Ok(n)) if n > 0 => {
-                        self.up.advance(n);
-                        self.up_unflushed = true;
-                    }
-                    // It may have answered and closed: what it said comes first.
-                    Poll::Ready(_) => self.up_broken = true,
-                    Poll::Pending => break,
-                }
-            } else if self.up_unflushed {
-                match Pin::new(&mut *self.store).poll_flush(cx) {
-                    Poll::Ready(Ok(())) => self.up_unflushed = false,
-                    Poll::Ready(Err(_)) => self.up_broken = true,
-                    Poll::Pending => break,
-                }
-            } else if self.upload.is_done() || !self.poll_client(cx)? {
-                break;
+        while !matches!(self.answer, Answer::Done) && !self.up.is_broken() {
+            let (sent, went) = self.up.poll_send(&mut *self.store, cx);
+            moved |= went > 0;
+            match sent {
+                // It may have answered and closed: what it said comes first.
+                Sent::Broken => return Ok(true),
+                Sent::Part => break,
+                Sent::All if self.upload.is_done() || !self.poll_client(cx)? => break,
+                Sent::All => moved = true,
             }
-            moved = true;
         }
         Ok(moved)
     }
@@ -285,8 +263,8 @@ impl<'a> Exchange<'a> {
         let stream = Pin::new(&mut self.client.stream);
         let read = if straight > 0 {
             let most = straight.min(PIECE);
-            self.up.reserve(most);
-            poll_read_buf(stream, cx, &mut (&mut self.up).limit(most))
+            self.up.bytes.reserve(most);
+            poll_read_buf(stream, cx, &mut (&mut self.up.bytes).limit(most))
         } else {
             self.client.ahead.reserve(PIECE);
             poll_read_buf(stream, cx, &mut self.client.ahead)
@@ -303,7 +281,7 @@ impl<'a> Exchange<'a> {
             }
             Poll::Ready(_) if self.begun => {
                 // It said all it had to say, and may still read.
-                self.up_broken = true;
+                self.up.give_up();
                 Ok(true)
             }
             Poll::Ready(_) => Err(Fault::Client),
@@ -317,7 +295,7 @@ impl<'a> Exchange<'a> {
             ctx: self.request.ctx,
         };
         self.upload
-            .take(&mut self.client.ahead, asked, &mut self.up)
+            .take(&mut self.client.ahead, asked, &mut self.up.bytes)
             .map_err(Fault::Refused)
     }
 
@@ -325,26 +303,15 @@ impl<'a> Exchange<'a> {
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut moved = false;
         loop {
-            if !self.down.is_empty() {
-                match Pin::new(&mut self.client.stream).poll_write(cx, &self.down) {
-                    Poll::Ready(Ok(n)) if n > 0 => {
-                        self.down.advance(n);
-                        self.down_unflushed = true;
-                        self.begun |= !matches!(self.answer, Answer::Head | Answer::Came(_));
-                    }
-                    Poll::Ready(_) => return Err(Fault::Client),
-                    Poll::Pending => return Ok(moved),
-                }
-            } else if self.down_unflushed {
-                match Pin::new(&mut self.client.stream).poll_flush(cx) {
-                    Poll::Ready(Ok(())) => self.down_unflushed = false,
-                    Poll::Ready(Err(_)) => return Err(Fault::Client),
-                    Poll::Pending => return Ok(moved),
-                }
-            } else if !self.poll_store(cx)? {
-                return Ok(moved);
+            let (sent, went) = self.down.poll_send(&mut self.client.stream, cx);
+            moved |= went > 0;
+            self.begun |= went > 0 && !matches!(self.answer, Answer::Head | Answer::Came(_));
+            match sent {
+                Sent::Broken => return Err(Fault::Client),
+                Sent::Part => return Ok(moved),
+                Sent::All if !self.poll_store(cx)? => return Ok(moved),
+                Sent::All => moved = true,
             }
-            moved = true;
         }
     }
 
@@ -359,12 +326,12 @@ impl<'a> Exchange<'a> {
             }
             Answer::Length(left) => {
                 let most = PIECE.min(usize::try_from(*left).unwrap_or(usize::MAX));
-                self.down.reserve(most);
-                poll_read_buf(stream, cx, &mut (&mut self.down).limit(most))
+                self.down.bytes.reserve(most);
+                poll_read_buf(stream, cx, &mut (&mut self.down.bytes).limit(most))
             }
             Answer::Chunked(_) | Answer::Close => {
-                self.down.reserve(PIECE);
-                poll_read_buf(stream, cx, &mut self.down)
+                self.down.bytes.reserve(PIECE);
+                poll_read_buf(stream, cx, &mut self.down.bytes)
             }
         };
         match read {
@@ -376,7 +343,7 @@ impl<'a> Exchange<'a> {
             Poll::Ready(Ok(0)) => Err(Fault::Store("it closed the connection".to_owned())),
             Poll::Ready(Ok(_)) if matches!(self.answer, Answer::Head) => self.look(),
             Poll::Ready(Ok(n)) => {
-                let start = self.down.len() - n;
+                let start = self.down.bytes.len() - n;
                 self.account(start)?;
                 Ok(true)
             }
@@ -387,8 +354,8 @@ impl<'a> Exchange<'a> {
     /// Looks at what was read of the response's head.
     fn look(&mut self) -> Result<bool, Fault> {
         let to_head = self.request.parsed.method == http::Method::HEAD;
-        while let Some(head) = examine(&self.heard, MOST_HEAD, to_head)
-            .map_err(|e| Fault::Store(e.to_string()))?
+        while let Some(head) =
+            examine(&self.heard, MOST_HEAD, to_head).map_err(|e| Fault::Store(e.to_string()))?
         {
             if !head.is_interim() {
                 self.answer = Answer::Came(head);
@@ -412,7 +379,7 @@ impl<'a> Exchange<'a> {
     fn invite(&mut self, by: Continue) {
         self.request.waiting = false;
         self.request.ctx.continued = Some(by);
-        self.down.put_slice(CONTINUE);
+        self.down.bytes.put_slice(CONTINUE);
     }
 
     /// The final response begins.
@@ -431,23 +398,23 @@ impl<'a> Exchange<'a> {
             http11: self.request.http11,
             request_id: &self.request.ctx.id,
         };
-        self.down.reserve(raw.len() + 64 + self.heard.len());
-        reply.write(&raw, &mut self.down);
+        self.down.bytes.reserve(raw.len() + 64 + self.heard.len());
+        reply.write(&raw, &mut self.down.bytes);
         self.answer = match head.framing {
             Framing::None => Answer::Done,
             Framing::Length(n) => Answer::Length(n),
             Framing::Chunked => Answer::Chunked(Box::default()),
             Framing::Close => Answer::Close,
         };
-        let start = self.down.len();
-        self.down.put_slice(&self.heard);
+        let start = self.down.bytes.len();
+        self.down.bytes.put_slice(&self.heard);
         self.heard = BytesMut::new();
         self.account(start)
     }
 
     /// Accounts for the bytes of the response's body that stand in `down` from `start` on.
     fn account(&mut self, start: usize) -> Result<(), Fault> {
-        let came = self.down.len() - start;
+        let came = self.down.bytes.len() - start;
         let (belong, data, end) = match &mut self.answer {
             Answer::Length(left) => {
                 let belong = came.min(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -459,7 +426,7 @@ impl<'a> Exchange<'a> {
                 let mut count = 0;
                 let http11 = self.request.http11;
                 let belong = scanner
-                    .scan(&self.down[start..], |piece| {
+                    .scan(&self.down.bytes[start..], |piece| {
                         count += piece.len();
                         if !http11 {
                             data.put_slice(piece);
@@ -470,8 +437,8 @@ impl<'a> Exchange<'a> {
                 self.keep_store &= belong == came;
                 if !http11 {
                     // It knows no chunks: the end of the connection is the end of the body.
-                    self.down.truncate(start);
-                    self.down.put_slice(&data);
+                    self.down.bytes.truncate(start);
+                    self.down.bytes.put_slice(&data);
                     self.request.ctx.bytes_out += count as u64;
                     return if end { self.complete() } else { Ok(()) };
                 }
@@ -482,7 +449,7 @@ impl<'a> Exchange<'a> {
         };
         // Bytes beyond the response would be an answer to nothing.
         self.keep_store &= belong == came;
-        self.down.truncate(start + belong);
+        self.down.bytes.truncate(start + belong);
         self.request.ctx.bytes_out += data as u64;
         if end { self.complete() } else { Ok(()) }
     }
@@ -502,14 +469,14 @@ impl<'a> Exchange<'a> {
 
     /// Whether it is the store's turn.
     fn store_owes(&self) -> bool {
-        let asked = self.upload.is_done() || self.up_broken || self.request.waiting;
+        let asked = self.upload.is_done() || self.up.is_broken() || self.request.waiting;
         let answers = !matches!(self.answer, Answer::Head | Answer::Done);
-        !self.up.is_empty() || self.up_unflushed || (self.down.is_empty() && (asked || answers))
+        !self.up.is_clear() || (self.down.is_clear() && (asked || answers))
     }
 
     /// Whether it is the client's turn.
     fn client_owes(&self) -> bool {
-        !self.down.is_empty() || self.down_unflushed || !self.store_owes()
+        !self.down.is_clear() || !self.store_owes()
     }
 
     /// How long until the clock must be looked at.
@@ -544,12 +511,6 @@ impl<'a> Exchange<'a> {
             return Err(Fault::ClientSilent);
         }
         Ok(())
-    }
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        Self::Store(error.to_string())
     }
 }
 

@@ -21,7 +21,7 @@ fn shared(continue_timeout: &str) -> Arc<Shared> {
          rules: [{{bucket: \"*\"}}]\ncontinue_timeout: {continue_timeout}\nlimits: {{idle_timeout: 200ms}}\naudit: {{stdout: false}}\n"
     );
     let (config, _) = Config::parse(Path::new("test.yaml"), &text, &|_| None).unwrap();
-    Arc::new(crate::gate::shared(&config).unwrap())
+    crate::gate::Live::new(&config).unwrap().current()
 }
 
 /// An exchange under way: the client's end, the store's end, and its result with what was read beyond the request.
@@ -46,7 +46,7 @@ fn start(shared: &Arc<Shared>, arrived: &str) -> Running {
         (Box::new(a) as Stream, b)
     };
     let mut rest = Rest {
-        stream: Box::new(ours),
+        stream: Box::new(Box::new(ours) as Stream),
         ahead: BytesMut::from(arrived.as_bytes()),
     };
     let shared = Arc::clone(shared);
@@ -215,9 +215,7 @@ async fn no_100_unasked_and_none_after_the_final_answer() {
     for (head, before) in [(plain, "HTTP/1.1 100 Continue\r\n\r\n"), (WANTS, "")] {
         let mut running = start(&shared("1m"), head);
         running.store_gets(head).await;
-        running
-            .store_says(&format!("{before}{}", answer("")))
-            .await;
+        running.store_says(&format!("{before}{}", answer(""))).await;
         let (outcome, client, ..) = running.end().await;
         // The body was not read: neither connection can be used again.
         assert_eq!(keeps(outcome), (false, false));

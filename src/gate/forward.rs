@@ -164,7 +164,10 @@ async fn exchange(
                 ctx: &mut *request.ctx,
                 ..request
             };
-            match Exchange::new(first, rest, &mut stream, upload, up).run().await {
+            match Exchange::new(first, rest, &mut stream, upload, up)
+                .run()
+                .await
+            {
                 Err(Failed {
                     fault: Fault::Store(_),
                     heard: false,

@@ -91,7 +91,7 @@ fn examine(
     if routed.operation != Operation::PostObject {
         encryption(shared, ctx, routed.operation, &request)?;
     }
-    if shared.is_blocked() {
+    if shared.process.is_blocked() {
         return Err(Answer::unrecorded());
     }
     ctx.inspector = inspector(shared, &routed, head, ctx)?;

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
+use super::client::Link;
 use crate::audit::Lingered;
-use pingora::protocols::Stream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, sleep_until, timeout_at},
@@ -24,7 +24,7 @@ pub struct Linger {
 
 impl Linger {
     /// Shuts the write side down and lets the client finish.
-    pub async fn close(self, mut stream: Stream) -> Lingered {
+    pub async fn close(self, mut stream: Box<dyn Link>) -> Lingered {
         let deadline = Instant::now() + self.time;
         if !matches!(timeout_at(deadline, stream.shutdown()).await, Ok(Ok(()))) {
             return Lingered::Done;
@@ -42,14 +42,14 @@ impl Linger {
             }
         }
         drop(scratch);
-        hold(&stream, deadline).await
+        hold(&*stream, deadline).await
     }
 }
 
 /// Keeps a connection that is not read any more until its peer has gone.
-async fn hold(stream: &Stream, deadline: Instant) -> Lingered {
+async fn hold(stream: &dyn Link, deadline: Instant) -> Lingered {
     const LOOK_EVERY: Duration = Duration::from_millis(100);
-    let socket = stream.get_socket_digest();
+    let socket = stream.socket();
     loop {
         let state = socket.as_ref().and_then(|s| s.tcp_info());
         if state.is_some_and(|info| !OPEN_STATES.contains(&info.tcpi_state)) {

@@ -9,8 +9,10 @@ mod forward;
 mod ids;
 mod judge;
 mod linger;
+mod outgoing;
 mod parsed;
 mod pool;
+mod process;
 mod refusal;
 mod reply;
 mod request;
@@ -21,43 +23,29 @@ mod upload;
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use pingora::{
-    connectors::ConnectorOptions,
     listeners::{ListenerConfig, tls::TlsSettings},
     protocols::l4::stream::L4BufferSettings,
-    server::{
-        RunArgs, Server, ShutdownSignal, ShutdownSignalWatch,
-        configuration::ServerConf,
-    },
+    server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf},
     services::listening::Service,
 };
 
-pub use shared::Shared;
+pub use process::{Live, Process};
 
 use crate::{
     admin::Admin,
-    audit::{AuditError, AuditSink, Metrics},
-    config::{Config, PlainHttp, TlsVersion},
-    decide::Keeper,
-    http1::head::HeadLimits,
+    audit::AuditError,
+    config::{Config, TlsVersion},
 };
 
-/// As many header fields and bytes of head as are parsed at most.
+/// Header fields that are parsed at most.
 const MOST_FIELDS: usize = 256;
-const MOST_HEAD_BYTES: u64 = (1 << 20) - 1;
-/// Idle connections to the store that are kept at most.
-const STORE_CONNECTIONS_KEPT: usize = 256;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Shorter than the idle timeout of common stores, so that a kept connection is rarely closed under a request.
-const STORE_IDLE_TIMEOUT: Duration = Duration::from_secs(25);
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
-/// What "no timeout" is to those who want a number.
-const FOREVER: Duration = Duration::from_hours(365 * 24);
 
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +84,7 @@ pub enum StartError {
 /// # Errors
 /// It could not start.
 pub fn run(config: &Config) -> Result<(), StartError> {
-    let shared = Arc::new(shared(config)?);
+    let live = Arc::new(Live::new(config)?);
     free(config)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let conf = ServerConf {
@@ -111,7 +99,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
 
-    let mut service = Service::new("gate".to_owned(), door::Door(Arc::clone(&shared)));
+    let mut service = Service::new("gate".to_owned(), door::Door(Arc::clone(&live)));
     for listener in &config.listen {
         let mut endpoint = ListenerConfig::tcp(listener.address.to_string())
             .l4_buffer(L4BufferSettings::unbuffered());
@@ -122,13 +110,13 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     }
     server.add_service(service);
     if let Some(address) = config.admin {
-        let mut admin = Service::new("admin".to_owned(), Admin::new(Arc::clone(&shared)));
+        let mut admin = Service::new("admin".to_owned(), Admin::new(Arc::clone(&live)));
         // A runtime of its own, so that it answers under load.
         admin.threads = Some(1);
         admin.add_tcp(&address.to_string());
         server.add_service(admin);
     }
-    flush_regularly(&shared);
+    flush_regularly(&live);
     tracing::info!(
         listen = ?config.listen.iter().map(|l| l.address.to_string()).collect::<Vec<_>>(),
         store = config.store.endpoint.authority(),
@@ -137,66 +125,13 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     );
     server.run(RunArgs {
         shutdown_signal: Box::new(Drain {
-            shared: Arc::clone(&shared),
+            process: Arc::clone(&live.process),
             within: config.drain,
         }),
     });
-    shared.audit.end()?;
+    live.process.audit.end()?;
     tracing::info!("ended");
     Ok(())
-}
-
-fn shared(config: &Config) -> Result<Shared, StartError> {
-    let limits = &config.limits;
-    let capped = |n: u64, most: u64| usize::try_from(n.min(most)).unwrap_or(usize::MAX);
-    Ok(Shared {
-        door: door::DoorLimits {
-            head: HeadLimits {
-                bytes: capped(limits.header_bytes, MOST_HEAD_BYTES),
-                fields: capped(limits.header_count, MOST_FIELDS as u64),
-            },
-            header_timeout: limits.header_timeout.unwrap_or(FOREVER),
-            idle_timeout: limits.idle_timeout.unwrap_or(FOREVER),
-            linger: linger::Linger {
-                bytes: limits.linger.bytes,
-                time: limits.linger.time,
-            },
-            continue_timeout: config.continue_timeout,
-        },
-        keeper: Keeper::new(config),
-        audit: AuditSink::open(&config.audit)?,
-        when_blocked: config.audit.when_blocked,
-        metrics: Metrics::new()?,
-        ids: ids::Ids::default(),
-        store: store::Store::new(
-            address(config),
-            STORE_CONNECTIONS_KEPT,
-            connector_options(config),
-        ),
-        store_authority: config.store.endpoint.authority(),
-        response_timeout: config.store.response_timeout,
-        store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
-        base_domains: base_domains(config),
-        hosts: config.hosts.clone(),
-        held: body::Pool::default(),
-        trusted_proxies: config.trusted_proxies.clone(),
-        sse_c_over_http: config.sse_c_over_http == PlainHttp::Allow,
-        denial: config.denial,
-        xml_bytes: capped(limits.xml_bytes, u64::MAX),
-        form_bytes: capped(limits.form_bytes, u64::MAX),
-        active: 0.into(),
-        draining: false.into(),
-    })
-}
-
-/// The store's own name is one: a host below it would name a bucket there, so it must name one here.
-fn base_domains(config: &Config) -> Vec<String> {
-    let mut domains = config.base_domains.clone();
-    let host = &config.store.endpoint.host;
-    if host.parse::<std::net::IpAddr>().is_err() && !domains.contains(host) {
-        domains.push(host.clone());
-    }
-    domains
 }
 
 /// pingora panics where it cannot listen; asked before, the operator gets a sentence.
@@ -207,35 +142,6 @@ fn free(config: &Config) -> Result<(), StartError> {
             .map_err(|source| StartError::Listen { address, source })?;
     }
     Ok(())
-}
-
-fn address(config: &Config) -> store::StoreAddress {
-    let store = &config.store;
-    store::StoreAddress {
-        host: store.endpoint.host.clone(),
-        port: store.endpoint.port,
-        tls: store.endpoint.tls,
-        server_name: store
-            .tls
-            .server_name
-            .clone()
-            .unwrap_or_else(|| store.endpoint.host.clone()),
-        connect_timeout: CONNECT_TIMEOUT,
-        idle_timeout: STORE_IDLE_TIMEOUT,
-    }
-}
-
-fn connector_options(config: &Config) -> ConnectorOptions {
-    let text = |path: &PathBuf| path.display().to_string();
-    let mut options = ConnectorOptions::new(STORE_CONNECTIONS_KEPT);
-    options.ca_file = config.store.tls.ca.as_ref().map(text);
-    options.cert_key_file = config
-        .store
-        .tls
-        .client
-        .as_ref()
-        .map(|(cert, key)| (text(cert), text(key)));
-    options
 }
 
 fn tls_settings(tls: &crate::config::ListenerTls) -> Result<TlsSettings, StartError> {
@@ -255,14 +161,14 @@ fn tls_settings(tls: &crate::config::ListenerTls) -> Result<TlsSettings, StartEr
 }
 
 /// Lines of reads wait for company where there are many; not longer than this.
-fn flush_regularly(shared: &Arc<Shared>) {
-    let weak = Arc::downgrade(shared);
+fn flush_regularly(live: &Arc<Live>) {
+    let weak = Arc::downgrade(live);
     std::thread::spawn(move || {
-        while let Some(shared) = weak.upgrade() {
+        while let Some(live) = weak.upgrade() {
             // What fails is counted, and refuses requests where the configuration says so.
-            let _ = shared.audit.flush();
-            shared.store.reap();
-            drop(shared);
+            let _ = live.process.audit.flush();
+            live.current().store.reap();
+            drop(live);
             std::thread::sleep(FLUSH_EVERY);
         }
     });
@@ -270,7 +176,7 @@ fn flush_regularly(shared: &Arc<Shared>) {
 
 /// Waits for a signal, then for the requests under way.
 struct Drain {
-    shared: Arc<Shared>,
+    process: Arc<Process>,
     within: Duration,
 }
 
@@ -289,10 +195,10 @@ impl ShutdownSignalWatch for Drain {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
         }
-        self.shared.draining.store(true, Ordering::Release);
+        self.process.drain();
         tracing::info!(within = ?self.within, "ending: requests under way may finish");
         let deadline = Instant::now() + self.within;
-        while self.shared.active.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
+        while self.process.active() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         ShutdownSignal::FastShutdown

@@ -48,8 +48,8 @@ pub async fn refuse_head(
         Some(error) => (ErrorCode::BadRequest, Reason::Request, error.to_string()),
     };
     let answer = Answer::error(S3Error::new(code, message), Decision::Error, reason);
-    let id = shared.ids.next();
-    let rendered = answer.render(&shared.ids, &id);
+    let id = shared.process.ids.next();
+    let rendered = answer.render(&shared.process.ids, &id);
     let event = Event {
         status: Some(answer.status),
         code: answer.code,
@@ -63,7 +63,7 @@ pub async fn refuse_head(
         ..Event::new(SystemTime::now(), id.as_str(), "", Decision::Error)
     };
     // The request did nothing; a line that cannot be written is counted by the sink and must not hold up the refusal.
-    let _ = shared.record(&event, false);
+    let _ = shared.process.record(&event, false);
     if rest
         .stream
         .write_all(&rendered.to_bytes(&Method::GET, false))
@@ -88,13 +88,13 @@ pub async fn answer(
     keep: bool,
 ) -> std::io::Result<()> {
     ctx.note_answer(answer);
-    let mut rendered = answer.render(&shared.ids, &ctx.id);
+    let mut rendered = answer.render(&shared.process.ids, &ctx.id);
     if parsed.method != Method::HEAD {
         ctx.bytes_out = rendered.body_bytes();
     }
     if let Err(error) = ctx.record(shared, Seen::of(parsed, bytes_in)) {
         unrecorded(&error);
-        rendered = Answer::unrecorded().render(&shared.ids, &ctx.id);
+        rendered = Answer::unrecorded().render(&shared.process.ids, &ctx.id);
     }
     rest.stream
         .write_all(&rendered.to_bytes(&parsed.method, keep))

@@ -17,7 +17,9 @@ pub fn note(raw: &[u8], status: u16, ctx: &mut Ctx) {
     ctx.status = Some(status);
     ctx.store_time = ctx.store_started.map(|t| t.elapsed());
     let mut customer = false;
-    for field in fields(raw).filter(|f| f.name.len() > 5 && f.name[..5].eq_ignore_ascii_case(b"x-amz")) {
+    for field in
+        fields(raw).filter(|f| f.name.len() > 5 && f.name[..5].eq_ignore_ascii_case(b"x-amz"))
+    {
         if field.is("x-amz-request-id") {
             ctx.store_request_id = std::str::from_utf8(field.value).ok().map(str::to_owned);
         } else if field.is(SSE) {
@@ -114,7 +116,8 @@ mod tests {
             sent_on(raw, false, true),
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nx-amz-request-id: ID\r\nConnection: close\r\n\r\n"
         );
-        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nx-amz-request-id: R\r\n\r\n";
+        let chunked =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nx-amz-request-id: R\r\n\r\n";
         assert_eq!(
             sent_on(chunked, false, false),
             "HTTP/1.1 200 OK\r\nx-amz-request-id: R\r\nConnection: close\r\n\r\n"

@@ -9,12 +9,8 @@ use std::{
 use http::Method;
 
 use super::{
-    answer::Answer,
-    body::Inspector,
-    client::Client,
-    ids::RequestId,
-    parsed::Parsed,
-    shared::{Active, Shared},
+    answer::Answer, body::Inspector, client::Client, ids::RequestId, parsed::Parsed,
+    process::Active, shared::Shared,
 };
 use crate::{
     audit::{AuditError, Continue, Decision, Event, Reason},
@@ -115,7 +111,7 @@ impl Ctx {
     pub fn new(shared: &Arc<Shared>) -> Self {
         Self {
             started: Instant::now(),
-            id: shared.ids.next(),
+            id: shared.process.ids.next(),
             client: None,
             operation: None,
             bucket: None,
@@ -145,7 +141,7 @@ impl Ctx {
             continued: None,
             origin_form: None,
             recorded: false,
-            _active: shared.enter(),
+            _active: shared.process.enter(),
         }
     }
 
@@ -223,6 +219,6 @@ impl Ctx {
                 self.decision,
             )
         };
-        shared.record(&event, event.is_durable())
+        shared.process.record(&event, event.is_durable())
     }
 }

@@ -1,36 +1,41 @@
-//! What all connections and requests share.
+//! What a configuration makes of the gate.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
+use pingora::connectors::ConnectorOptions;
 
-use super::{body::Pool, door::DoorLimits, ids::Ids, store::Store};
+use super::{
+    MOST_FIELDS,
+    door::DoorLimits,
+    linger::Linger,
+    process::Process,
+    store::{Store, StoreAddress},
+};
 use crate::{
-    audit::{AuditError, AuditSink, Event, Metrics},
-    config::{Denial, WhenBlocked},
+    config::{Config, Denial, PlainHttp},
     decide::Keeper,
+    http1::head::HeadLimits,
 };
 
-/// One for the process.
+/// Bytes of a head that are parsed at most.
+const MOST_HEAD_BYTES: u64 = (1 << 20) - 1;
+/// Idle connections to the store that are kept at most.
+const STORE_CONNECTIONS_KEPT: usize = 256;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Shorter than the idle timeout of common stores, so that a kept connection is rarely closed under a request.
+const STORE_IDLE_TIMEOUT: Duration = Duration::from_secs(25);
+/// What "no timeout" is to those who want a number.
+const FOREVER: Duration = Duration::from_hours(365 * 24);
+
+/// One for each configuration that is put into force.
 pub struct Shared {
+    /// What outlives the configuration.
+    pub process: Arc<Process>,
     /// The bounds of a connection.
     pub door: DoorLimits,
     /// Decides.
     pub keeper: Keeper,
-    /// Takes the lines.
-    pub audit: AuditSink,
-    /// What happens while they cannot be written.
-    pub when_blocked: WhenBlocked,
-    /// Counts.
-    pub metrics: Metrics,
-    /// Names requests.
-    pub ids: Ids,
     /// The store.
     pub store: Store,
     /// Its host and port, for a request that names none.
@@ -43,8 +48,6 @@ pub struct Shared {
     pub base_domains: Vec<String>,
     /// The hosts that may be named beside those; none: any.
     pub hosts: Vec<String>,
-    /// Bytes of bodies that are held back until a decision, in the whole process.
-    pub held: Pool,
     /// Whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether SSE-C is accepted without TLS.
@@ -55,44 +58,84 @@ pub struct Shared {
     pub xml_bytes: usize,
     /// The most bytes of a form before its file.
     pub form_bytes: usize,
-    /// Requests under way.
-    pub active: AtomicUsize,
-    /// Set when the process is to end.
-    pub draining: AtomicBool,
 }
 
 impl Shared {
-    /// Counts an event and writes its line; `durable`: it must be in the file when this returns.
-    ///
-    /// # Errors
-    /// The line could not be written, and the configuration says that requests are refused then.
-    pub fn record(&self, event: &Event<'_>, durable: bool) -> Result<(), AuditError> {
-        self.metrics.observe(event);
-        match self.audit.record(event, durable) {
-            Err(error) if durable && self.when_blocked == WhenBlocked::Refuse => Err(error),
-            _ => Ok(()),
+    /// What `config` says.
+    #[must_use]
+    pub fn new(config: &Config, process: Arc<Process>) -> Self {
+        let limits = &config.limits;
+        let capped = |n: u64, most: u64| usize::try_from(n.min(most)).unwrap_or(usize::MAX);
+        Self {
+            process,
+            door: DoorLimits {
+                head: HeadLimits {
+                    bytes: capped(limits.header_bytes, MOST_HEAD_BYTES),
+                    fields: capped(limits.header_count, MOST_FIELDS as u64),
+                },
+                header_timeout: limits.header_timeout.unwrap_or(FOREVER),
+                idle_timeout: limits.idle_timeout.unwrap_or(FOREVER),
+                linger: Linger {
+                    bytes: limits.linger.bytes,
+                    time: limits.linger.time,
+                },
+                continue_timeout: config.continue_timeout,
+            },
+            keeper: Keeper::new(config),
+            store: Store::new(
+                address(config),
+                STORE_CONNECTIONS_KEPT,
+                connector_options(config),
+            ),
+            store_authority: config.store.endpoint.authority(),
+            response_timeout: config.store.response_timeout,
+            store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
+            base_domains: base_domains(config),
+            hosts: config.hosts.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            sse_c_over_http: config.sse_c_over_http == PlainHttp::Allow,
+            denial: config.denial,
+            xml_bytes: capped(limits.xml_bytes, u64::MAX),
+            form_bytes: capped(limits.form_bytes, u64::MAX),
         }
-    }
-
-    /// Whether requests are refused because their lines could not be written.
-    #[must_use]
-    pub fn is_blocked(&self) -> bool {
-        self.when_blocked == WhenBlocked::Refuse && self.audit.is_blocked()
-    }
-
-    /// Counts a request as under way until the guard is dropped.
-    #[must_use]
-    pub fn enter(self: &Arc<Self>) -> Active {
-        self.active.fetch_add(1, Ordering::AcqRel);
-        Active(Arc::clone(self))
     }
 }
 
-/// A request under way.
-pub struct Active(Arc<Shared>);
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::AcqRel);
+/// The store's own name is one: a host below it would name a bucket there, so it must name one here.
+fn base_domains(config: &Config) -> Vec<String> {
+    let mut domains = config.base_domains.clone();
+    let host = &config.store.endpoint.host;
+    if host.parse::<std::net::IpAddr>().is_err() && !domains.contains(host) {
+        domains.push(host.clone());
     }
+    domains
+}
+
+fn address(config: &Config) -> StoreAddress {
+    let store = &config.store;
+    StoreAddress {
+        host: store.endpoint.host.clone(),
+        port: store.endpoint.port,
+        tls: store.endpoint.tls,
+        server_name: store
+            .tls
+            .server_name
+            .clone()
+            .unwrap_or_else(|| store.endpoint.host.clone()),
+        connect_timeout: CONNECT_TIMEOUT,
+        idle_timeout: STORE_IDLE_TIMEOUT,
+    }
+}
+
+fn connector_options(config: &Config) -> ConnectorOptions {
+    let text = |path: &PathBuf| path.display().to_string();
+    let mut options = ConnectorOptions::new(STORE_CONNECTIONS_KEPT);
+    options.ca_file = config.store.tls.ca.as_ref().map(text);
+    options.cert_key_file = config
+        .store
+        .tls
+        .client
+        .as_ref()
+        .map(|(cert, key)| (text(cert), text(key)));
+    options
 }

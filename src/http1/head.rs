@@ -215,7 +215,7 @@ const ODD: [bool; 256] = {
 /// More bytes than `http::Uri` takes.
 const LONG_TARGET: usize = 65_534;
 
-/// Whether pingora can parse the target, and every reader sees the whole of it.
+/// Whether every reader of the target sees the whole of it.
 fn check_target(target: &[u8]) -> Result<(), HeadError> {
     let odd = target.iter().any(|&b| ODD[b as usize]);
     let fragment = odd && target.contains(&b'#');

@@ -129,7 +129,11 @@ fn end_of(buf: &[u8], limit: usize) -> Result<Option<usize>, ResponseError> {
             return Err(ResponseError::TooLarge(limit));
         }
         if offset == 0 || buf[end - 1] != b'\r' {
-            return Err(if at == 0 { ResponseError::StatusLine } else { ResponseError::Field });
+            return Err(if at == 0 {
+                ResponseError::StatusLine
+            } else {
+                ResponseError::Field
+            });
         }
         let line = &buf[at..end - 1];
         if at > 0 {
@@ -247,14 +251,20 @@ mod tests {
     fn what_can_be_read_in_two_ways_is_not_believed() {
         use ResponseError::{Field, Framing, StatusLine, TooLarge};
         for (text, error) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", Framing),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+                Framing,
+            ),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n", Framing),
             ("HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n", Framing),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
                 Framing,
             ),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Framing),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                Framing,
+            ),
             ("HTTP/1.1 200 OK\r\nA: b\n\r\n", Field),
             ("HTTP/1.1 200 OK\r\n folded\r\n\r\n", Field),
             ("HTTP/1.1 200 OK\r\nA : b\r\n\r\n", Field),
@@ -278,7 +288,12 @@ mod tests {
             let head = read(&format!("HTTP/1.1 {line}\r\n\r\n")).unwrap().unwrap();
             assert_eq!((head.status, head.has_reason), (200, has_reason));
         }
-        assert!(read("HTTP/1.1 100 Continue\r\n\r\n").unwrap().unwrap().is_interim());
+        assert!(
+            read("HTTP/1.1 100 Continue\r\n\r\n")
+                .unwrap()
+                .unwrap()
+                .is_interim()
+        );
     }
 
     proptest::proptest! {

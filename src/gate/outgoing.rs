@@ -1,0 +1,92 @@
+//! Bytes on their way out to one side of an exchange.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncWrite;
+
+/// A buffer that is written to its end, and flushed, before more is put into it.
+#[derive(Default)]
+pub struct Outgoing {
+    /// What is still to be written.
+    pub bytes: BytesMut,
+    unflushed: bool,
+    broken: bool,
+}
+
+/// How a try to send went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// All is out.
+    All,
+    /// The other side takes no more for now.
+    Part,
+    /// The other side takes no more at all; what was to be sent is lost.
+    Broken,
+}
+
+impl Outgoing {
+    /// Beginning with `bytes`.
+    pub fn new(bytes: BytesMut) -> Self {
+        Self {
+            bytes,
+            ..Self::default()
+        }
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_clear(&self) -> bool {
+        self.bytes.is_empty() && !self.unflushed
+    }
+
+    /// Whether it could not be sent.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Gives up sending.
+    pub fn give_up(&mut self) {
+        self.broken = true;
+        self.unflushed = false;
+        self.bytes = BytesMut::new();
+    }
+
+    /// Sends what can be sent now, and says how many bytes went.
+    pub fn poll_send(
+        &mut self,
+        mut to: impl AsyncWrite + Unpin,
+        cx: &mut Context<'_>,
+    ) -> (Sent, usize) {
+        let before = self.bytes.len();
+        let sent = self.send(&mut to, cx);
+        let went = before - self.bytes.len();
+        if sent == Sent::Broken {
+            self.give_up();
+        }
+        (sent, went)
+    }
+
+    fn send(&mut self, to: &mut (impl AsyncWrite + Unpin), cx: &mut Context<'_>) -> Sent {
+        while !self.bytes.is_empty() {
+            match Pin::new(&mut *to).poll_write(cx, &self.bytes) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.bytes.advance(n);
+                    self.unflushed = true;
+                }
+                Poll::Ready(_) => return Sent::Broken,
+                Poll::Pending => return Sent::Part,
+            }
+        }
+        if self.unflushed {
+            match Pin::new(to).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(_)) => return Sent::Broken,
+                Poll::Pending => return Sent::Part,
+            }
+        }
+        Sent::All
+    }
+}

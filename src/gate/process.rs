@@ -1,0 +1,129 @@
+//! What holds for the process, whatever the configuration says meanwhile.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use arc_swap::ArcSwap;
+
+use super::{StartError, body::Pool, ids::Ids, shared::Shared};
+use crate::{
+    audit::{AuditError, AuditSink, Event, Metrics},
+    config::{Config, WhenBlocked},
+};
+
+/// One for the process.
+pub struct Process {
+    /// Takes the lines.
+    pub audit: AuditSink,
+    /// What happens while they cannot be written.
+    when_blocked: WhenBlocked,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Names requests.
+    pub ids: Ids,
+    /// Bytes of bodies that are held back until a decision.
+    pub held: Pool,
+    /// Requests under way.
+    active: AtomicUsize,
+    /// Set when the process is to end.
+    draining: AtomicBool,
+}
+
+impl Process {
+    /// Opens the audit outputs that `config` names.
+    ///
+    /// # Errors
+    /// They cannot be opened.
+    pub fn new(config: &Config) -> Result<Self, StartError> {
+        Ok(Self {
+            audit: AuditSink::open(&config.audit)?,
+            when_blocked: config.audit.when_blocked,
+            metrics: Metrics::new()?,
+            ids: Ids::default(),
+            held: Pool::default(),
+            active: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// Counts an event and writes its line; `durable`: it must be in the file when this returns.
+    ///
+    /// # Errors
+    /// The line could not be written, and the configuration says that requests are refused then.
+    pub fn record(&self, event: &Event<'_>, durable: bool) -> Result<(), AuditError> {
+        self.metrics.observe(event);
+        match self.audit.record(event, durable) {
+            Err(error) if durable && self.when_blocked == WhenBlocked::Refuse => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether requests are refused because their lines could not be written.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.when_blocked == WhenBlocked::Refuse && self.audit.is_blocked()
+    }
+
+    /// Whether the process is to end: no connection serves another request.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Says that the process is to end.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Requests under way.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.active.load(Ordering::Acquire)
+    }
+
+    /// Counts a request as under way until the guard is dropped.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>) -> Active {
+        self.active.fetch_add(1, Ordering::AcqRel);
+        Active(Arc::clone(self))
+    }
+}
+
+/// A request under way.
+pub struct Active(Arc<Process>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The process and the configuration that is in force.
+pub struct Live {
+    /// What stays.
+    pub process: Arc<Process>,
+    current: ArcSwap<Shared>,
+}
+
+impl Live {
+    /// Begins with a configuration.
+    ///
+    /// # Errors
+    /// It cannot be put into force.
+    pub fn new(config: &Config) -> Result<Self, StartError> {
+        let process = Arc::new(Process::new(config)?);
+        let shared = Shared::new(config, Arc::clone(&process));
+        Ok(Self {
+            process,
+            current: ArcSwap::from_pointee(shared),
+        })
+    }
+
+    /// What is in force now. A request keeps what it began with.
+    #[must_use]
+    pub fn current(&self) -> Arc<Shared> {
+        self.current.load_full()
+    }
+}
