@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 good, 1 something is wrong with what was looked at, 2 wrong usage or an unreadable file.
 
+mod pages;
 mod policy;
 mod serve;
 
@@ -44,6 +45,17 @@ enum Command {
     /// Check, test, prove, expand and generate bucket policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Print what a shell needs to complete this command line
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command into a folder
+    Man {
+        /// The folder: sealgate.1, sealgate-run.1 and so on
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// What a command found: good, or something wrong with what was looked at.
@@ -70,6 +82,8 @@ pub fn main() -> ExitCode {
         }
         Command::Check { config, strict } => serve::check(&config, strict),
         Command::Policy(command) => policy::run(command),
+        Command::Completions { shell } => pages::completions(shell),
+        Command::Man { dir } => pages::man(dir.as_deref()),
     };
     ExitCode::from(code)
 }
