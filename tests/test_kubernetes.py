@@ -1,5 +1,7 @@
 """deploy/kubernetes: what Kustomize builds is valid, holds together, keeps its promises, and its configurations run."""
 
+import contextlib
+import http.client
 import ssl
 
 import kubernetes_validate
@@ -8,6 +10,7 @@ import yaml
 
 from harness import manifests
 from harness.commands import run
+from harness.fakestore import FakeStore
 from harness.manifests import build, one, pod, sealgate_of
 from harness.process import Process, free_port, listening
 from harness.tools import ROOT, sealgate
@@ -74,38 +77,84 @@ def test_configuration_loads(overlay, tmp_path):
     assert done.code == 1 and name in done.err
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_configuration_runs(overlay, tmp_path):
-    """With other ports, because those of the Pod may be taken here."""
-    import http.client
-
-    path, env = laid_out(overlay, tmp_path)
+@contextlib.contextmanager
+def running(overlay: str, root, store: str | None = None):
+    """Sealgate with the Pod's files, environment and arguments, and the ports that it has here: those of the Pod may be taken."""
+    path, env = laid_out(overlay, root)
     config = yaml.safe_load(path.read_text())
-    ports = {}
-    for what, place in (("s3", config["listen"][0]), ("admin", config["admin"])):
-        ports[what] = free_port()
-        place["address"] = f"127.0.0.1:{ports[what]}"
+    ports = {"s3": free_port(), "admin": free_port()}
+    config["listen"][0]["address"] = f"127.0.0.1:{ports['s3']}"
+    config["admin"]["address"] = f"127.0.0.1:{ports['admin']}"
+    config["store"]["endpoint"] = store or config["store"]["endpoint"]
     manifests.write_volume(path.parent, {path.name: yaml.safe_dump(config).encode()})
-    process = Process("sealgate", [sealgate(), *sealgate_of(deployment(overlay))["args"][:-1], path], tmp_path / "log", env)
+    process = Process("sealgate", [sealgate(), *sealgate_of(deployment(overlay))["args"][:-1], path], root / "log", env)
     try:
         process.wait_ready(lambda: listening(ports["s3"]) and listening(ports["admin"]))
-        probes = sealgate_of(deployment(overlay))
-        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
-            link = http.client.HTTPConnection("127.0.0.1", ports["admin"], timeout=5)
-            link.request("GET", probes[kind]["httpGet"]["path"])
-            assert link.getresponse().status == 200, kind
-            link.close()
-        if "tls" in config["listen"][0]:
-            trust = ssl.create_default_context(cadata=manifests.certificate()["ca.crt"].decode())
-            link = http.client.HTTPSConnection("127.0.0.1", ports["s3"], timeout=5, context=trust)
-        else:
-            link = http.client.HTTPConnection("127.0.0.1", ports["s3"], timeout=5)
-        link.request("PUT", "/bucket/key", b"plain")
-        answer = link.getresponse()
-        assert answer.status == 403 and b"AccessDenied" in answer.read()
-        link.close()
+        yield config, ports
     finally:
         process.stop(15)
+
+
+def ask(port: int, method: str, path: str, body: bytes | None = None, trust: ssl.SSLContext | None = None, **headers: str) -> tuple[int, bytes]:
+    """Status and body."""
+    if trust:
+        link = http.client.HTTPSConnection("localhost", port, timeout=5, context=trust)
+    else:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(link):
+        link.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = link.getresponse()
+        return answer.status, answer.read()
+
+
+def trusting() -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=manifests.certificate()["ca.crt"].decode())
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_configuration_runs(overlay, tmp_path):
+    with running(overlay, tmp_path) as (config, ports):
+        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert ask(ports["admin"], "GET", sealgate_of(deployment(overlay))[kind]["httpGet"]["path"])[0] == 200, kind
+        trust = trusting() if "tls" in config["listen"][0] else None
+        status, text = ask(ports["s3"], "PUT", "/bucket/key", b"plain", trust)
+        assert status == 403 and b"AccessDenied" in text
+
+
+class Terminator(FakeStore):
+    """A store that takes connections with the sidecar's certificate alone."""
+
+    def __init__(self, folder):
+        super().__init__()
+        for name, content in manifests.certificate().items():
+            (folder / name).write_bytes(content)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+        self._context.load_verify_locations(folder / "ca.crt")
+        self._context.verify_mode = ssl.CERT_REQUIRED
+
+    def _serve(self, link):
+        try:
+            link.socket = self._context.wrap_socket(link.socket, server_side=True)
+        except OSError:
+            link.socket.close()
+            return
+        super()._serve(link)
+
+
+def test_the_sidecars_certificate_closes_the_way_around(tmp_path):
+    """What README.md says of a store that wants a client certificate: the sidecar gets in, the app does not."""
+    (tmp_path / "store").mkdir()
+    store = Terminator(tmp_path / "store")
+    try:
+        with running("overlays/sidecar", tmp_path / "pod", f"https://localhost:{store.port}") as (_, ports):
+            assert ask(ports["s3"], "PUT", "/bucket/key", b"sealed", x_amz_server_side_encryption="AES256")[0] == 200
+            assert store.last().body == b"sealed"
+            with pytest.raises(OSError):
+                ask(store.port, "PUT", "/bucket/key", b"around", trusting())
+            assert len(store.seen) == 1
+    finally:
+        store.stop()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

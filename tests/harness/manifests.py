@@ -69,14 +69,15 @@ def write_volume(folder: Path, files: dict[str, bytes]):
 
 @cache
 def certificate() -> dict[str, bytes]:
-    """A self-signed certificate for 127.0.0.1 under the names that kubernetes.io/tls Secrets have."""
+    """A self-signed certificate for localhost under the names that kubernetes.io/tls Secrets have."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         key, cert = Path(folder) / "tls.key", Path(folder) / "tls.crt"
         subprocess.run(
             [tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-             "/CN=sealgate.test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+             "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
+             "-keyout", key, "-out", cert],
             check=True, capture_output=True, timeout=60)
         return {"tls.crt": cert.read_bytes(), "tls.key": key.read_bytes(), "ca.crt": cert.read_bytes()}
 
