@@ -5,9 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use bytes::Bytes;
-use http::{Method, header};
-use pingora::{Result, http::ResponseHeader, proxy::Session};
+use http::Method;
 
 use super::ids::{Ids, RequestId};
 use crate::{
@@ -49,6 +47,13 @@ impl Answer {
             error: Some(error.message.clone().into_owned()),
             body: Body::Error(error),
         }
+    }
+
+    /// The same to the client, and with its cause in the audit line.
+    #[must_use]
+    pub fn because(mut self, cause: String) -> Self {
+        self.error = Some(cause);
+        self
     }
 
     /// A document with status 200, as `DeleteObjects` answers even where it refuses.
@@ -107,35 +112,7 @@ impl Rendered {
         self.body.len() as u64
     }
 
-    /// Writes the answer; the connection's fate is decided by the session's keep-alive before.
-    ///
-    /// # Errors
-    /// The client cannot be written to.
-    pub async fn write(self, session: &mut Session) -> Result<()> {
-        let mut head = ResponseHeader::build_no_case(self.status, Some(8))?;
-        head.insert_header("x-amz-request-id", self.id.as_str())?;
-        head.insert_header("x-amz-id-2", self.host_id)?;
-        head.insert_header(header::CONTENT_TYPE, "application/xml")?;
-        if session.req_header().method == Method::HEAD {
-            session
-                .downstream_session
-                .write_response_header(Box::new(head))
-                .await?;
-            session.downstream_session.finish_body().await
-        } else {
-            head.insert_header(header::CONTENT_LENGTH, self.body.len())?;
-            session
-                .downstream_session
-                .write_response_header(Box::new(head))
-                .await?;
-            session
-                .downstream_session
-                .write_response_body(Bytes::from(self.body), true)
-                .await
-        }
-    }
-
-    /// The whole answer as bytes, for a request that goes no further than the door.
+    /// The whole answer as bytes.
     #[must_use]
     pub fn to_bytes(&self, method: &Method, keep: bool) -> Vec<u8> {
         let reason = http::StatusCode::from_u16(self.status)

@@ -15,9 +15,8 @@ use http::HeaderMap;
 
 use super::{
     answer::Answer,
-    judge::{encryption, facts, head_of, message, requested, settle},
-    request::Ctx,
-    shared::Shared,
+    judge::{encryption, facts, message, requested, settle},
+    upload::Asked,
 };
 use crate::{
     audit::{Decision, Reason},
@@ -30,7 +29,6 @@ use crate::{
     sigv4,
     sse::SseRequest,
 };
-use pingora::proxy::Session;
 
 /// The bodies that are held at a time in the whole process have at most this many bytes together; beyond it requests are told to
 /// slow down. Each alone is bounded by `limits.xml_bytes` or `limits.form_bytes`.
@@ -115,23 +113,17 @@ impl Inspector {
         Ok(Self(state, Held::default()))
     }
 
-    /// Takes a piece of the body and puts in its place what may go to the store now.
-    ///
-    /// `Some(empty)` means: nothing yet. `None` at the end means that the body ends here.
+    /// Whether nothing of the body may go on yet.
+    pub fn holds_back(&self) -> bool {
+        matches!(self.0, State::Delete { .. } | State::Form { .. })
+    }
+
+    /// Takes a piece of the body and gives what may go to the store now; `end`: it is the last one.
     ///
     /// # Errors
     /// The answer, where the request is refused; nothing more may go to the store then.
-    pub fn take(
-        &mut self,
-        shared: &Shared,
-        session: &Session,
-        ctx: &mut Ctx,
-        piece: &mut Option<Bytes>,
-        end: bool,
-    ) -> Result<(), Answer> {
-        let bytes = piece.take().unwrap_or_default();
-        let holds = matches!(self.0, State::Delete { .. } | State::Form { .. });
-        if holds && !self.1.grow(&shared.held, bytes.len()) {
+    pub fn take(&mut self, asked: Asked<'_, '_>, bytes: Bytes, end: bool) -> Result<Bytes, Answer> {
+        if self.holds_back() && !self.1.grow(&asked.shared.held, bytes.len()) {
             let error = S3Error::new(
                 ErrorCode::SlowDown,
                 "Too many request bodies are being looked at; please reduce your request rate.",
@@ -145,61 +137,53 @@ impl Inspector {
                     return Err(refused(XmlError::TooLong { limit }.into(), Reason::Limit));
                 }
                 if end {
-                    delete(shared, session, ctx, &body, limit)?;
-                    *piece = Some(body.into());
-                } else {
-                    self.0 = State::Delete { body, limit };
-                    *piece = Some(Bytes::new());
+                    delete(asked, &body, limit)?;
+                    return Ok(body.into());
                 }
+                self.0 = State::Delete { body, limit };
+                Ok(Bytes::new())
             }
             State::Form {
                 mut reader,
                 boundary,
             } => match reader.feed(&bytes).map_err(form_error)? {
                 Progress::File(form) => {
-                    decide_form(shared, session, ctx, &form)?;
+                    decide_form(asked, &form)?;
                     let offset = form.file_offset();
                     let raw = reader.into_raw();
                     let mut tail = Tail::new(&boundary);
                     tail.feed(raw.get(offset..).unwrap_or_default())
                         .map_err(form_error)?;
-                    *piece = Some(raw.into());
                     self.0 = State::File(tail);
                     // What was held goes on now, and a file may take long.
                     self.1 = Held::default();
+                    Ok(raw.into())
                 }
-                Progress::More if end => return Err(form_error(reader.ended())),
+                Progress::More if end => Err(form_error(reader.ended())),
                 Progress::More => {
                     self.0 = State::Form { reader, boundary };
-                    *piece = Some(Bytes::new());
+                    Ok(Bytes::new())
                 }
             },
             State::File(mut tail) => {
                 tail.feed(&bytes).map_err(form_error)?;
                 self.0 = State::File(tail);
-                *piece = (!bytes.is_empty() || !end).then_some(bytes);
+                Ok(bytes)
             }
-            State::Done => *piece = (!bytes.is_empty() || !end).then_some(bytes),
+            State::Done => Ok(bytes),
         }
-        Ok(())
     }
 }
 
 /// Decides each object that the body names. All of them must pass: what the client signed cannot be sent on in part.
-fn delete(
-    shared: &Shared,
-    session: &Session,
-    ctx: &mut Ctx,
-    body: &[u8],
-    limit: usize,
-) -> Result<(), Answer> {
+fn delete(asked: Asked<'_, '_>, body: &[u8], limit: usize) -> Result<(), Answer> {
+    let Asked { shared, head, ctx } = asked;
     let request =
         DeleteRequest::parse(body, limit).map_err(|e| refused(e.into(), Reason::Request))?;
-    let head = head_of(session);
     let routed =
-        s3::route(&head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
-    let claim = sigv4::claim(&routed, &head).map_err(|e| refused(e, Reason::Request))?;
-    let facts = facts(shared, ctx, &head, &routed, &claim, None);
+        s3::route(head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
+    let claim = sigv4::claim(&routed, head).map_err(|e| refused(e, Reason::Request))?;
+    let facts = facts(shared, ctx, head, &routed, &claim, None);
     let mut messages = std::collections::HashMap::new();
     let mut reason = None;
     for object in &request.objects {
@@ -237,17 +221,12 @@ fn delete(
 }
 
 /// Decides a form by its fields, which stand for headers.
-fn decide_form(
-    shared: &Shared,
-    session: &Session,
-    ctx: &mut Ctx,
-    form: &Form,
-) -> Result<(), Answer> {
-    let head = head_of(session);
+fn decide_form(asked: Asked<'_, '_>, form: &Form) -> Result<(), Answer> {
+    let Asked { shared, head, ctx } = asked;
     let routed =
-        s3::route(&head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
+        s3::route(head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
     let claim = sigv4::claim_of_form(form.headers()).map_err(|e| refused(e, Reason::Request))?;
-    let facts = facts(shared, ctx, &head, &routed, &claim, Some(form.headers()));
+    let facts = facts(shared, ctx, head, &routed, &claim, Some(form.headers()));
     ctx.key = Some(form.key().as_bytes().to_vec());
     ctx.principal = facts.principal.map(|p| p.arn().to_owned());
     let request = SseRequest::of_form(form.headers()).map_err(|e| refused(e, Reason::Sse))?;

@@ -1,32 +1,26 @@
 //! A client's connection from its first byte to its last.
 //!
 //! For each request: wait for its head, examine it ([`http1::head`](crate::http1::head)), decide it. What is denied is
-//! answered here and goes no further. What is let in goes to pingora as one request's view of the connection
-//! ([`Conn`]), and the connection comes back. In the end: close at once where nothing can be lost, linger where the
-//! client may still be sending.
+//! answered here and goes no further; what is let in is [`forward`]ed, and the connection comes back. In the end:
+//! close at once where nothing can be lost, linger where the client may still be sending.
 
 use std::{cell::RefCell, future::poll_fn, pin::Pin, sync::Arc, task::ready, time::Duration};
 
+use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
-use pingora::{
-    apps::HttpServerApp,
-    protocols::{Stream, http::ServerSession},
-    proxy::HttpProxy,
-    server::ShutdownWatch,
-};
+use pingora::{apps::ServerApp, protocols::Stream, server::ShutdownWatch};
 use pingora_timeout::timeout;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
-    conn::{Client, Conn, Rest},
+    client::{Client, Rest},
+    forward::{After, forward},
     judge::{Arrived, judge},
     linger::Linger,
     parsed::Parsed,
-    phases::Gate,
     refusal,
     request::Ctx,
     shared::Shared,
-    store::StoreConnector,
 };
 use crate::http1::head::{Framing, Head, HeadError, HeadLimits, examine};
 
@@ -57,13 +51,23 @@ enum Arrival {
     Refused(HeadError),
 }
 
+/// Accepts connections.
+pub struct Door(pub Arc<Shared>);
+
+#[async_trait]
+impl ServerApp for Door {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        serve(&self.0, stream, shutdown).await;
+        None
+    }
+}
+
 /// Serves one connection.
-pub async fn serve(
-    proxy: Arc<HttpProxy<Gate, StoreConnector>>,
-    gate: Arc<Shared>,
-    stream: Stream,
-    shutdown: ShutdownWatch,
-) {
+async fn serve(gate: &Arc<Shared>, stream: Stream, shutdown: &ShutdownWatch) {
     let client = Arc::new(Client::of(&stream));
     let limits = gate.door;
     let mut rest = Rest {
@@ -71,96 +75,64 @@ pub async fn serve(
         ahead: BytesMut::new(),
     };
     loop {
-        let head = match arrival(&mut rest, &limits).await {
-            Arrival::Head(head) => head,
+        let refused = match arrival(&mut rest, &limits).await {
+            Arrival::Head(head) => match Parsed::of(&rest.ahead[head.skip..head.skip + head.len]) {
+                Ok(parsed) => match request(gate, &client, &mut rest, &head, &parsed, shutdown).await {
+                    After::Keep => {
+                        if rest.ahead.is_empty() {
+                            // An idle connection keeps no buffer.
+                            rest.ahead = BytesMut::new();
+                        }
+                        continue;
+                    }
+                    After::Close => {
+                        let _ = rest.stream.shutdown().await;
+                        return;
+                    }
+                    After::Linger => return linger(gate, rest).await,
+                    After::Abort => return,
+                },
+                Err(error) => Some(error),
+            },
             Arrival::Gone => return,
-            Arrival::TimedOut => {
-                refusal::refuse_head(&gate, &client, &mut rest, None).await;
-                return linger(&gate, rest).await;
-            }
-            Arrival::Refused(error) => {
-                refusal::refuse_head(&gate, &client, &mut rest, Some(error)).await;
-                return linger(&gate, rest).await;
-            }
+            Arrival::TimedOut => None,
+            Arrival::Refused(error) => Some(error),
         };
-        let parsed = match Parsed::of(&rest.ahead[head.skip..head.skip + head.len]) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                refusal::refuse_head(&gate, &client, &mut rest, Some(error)).await;
-                return linger(&gate, rest).await;
-            }
-        };
-        let mut ctx = Box::new(Ctx::new(&gate));
-        let arrived = Arrived {
-            client: &client,
-            framing: head.framing,
-            expectation: head.expect,
-        };
-        if let Some(answer) = judge(&gate, &parsed.head(), arrived, &mut ctx) {
-            // A body that was announced must never be read as a request: only without one the connection goes on.
-            let keep = head.http11
-                && head.framing == Framing::None
-                && !parsed.closes()
-                && !*shutdown.borrow();
-            let sent = refusal::answer(&gate, &mut rest, &parsed, &mut ctx, &answer, keep).await;
-            drop(ctx);
-            rest.ahead.advance(head.skip + head.len);
-            match (sent, keep) {
-                (Err(_), _) => return,
-                (Ok(()), true) => {}
-                (Ok(()), false) if head.framing == Framing::None && rest.ahead.is_empty() => {
-                    let _ = rest.stream.shutdown().await;
-                    return;
-                }
-                (Ok(()), false) => return linger(&gate, rest).await,
-            }
-        } else {
-            drop(parsed);
-            let conn = Conn::new(
-                rest.stream,
-                rest.ahead,
-                &head,
-                Some(ctx),
-                limits.continue_timeout,
-            );
-            match forward(&proxy, &gate, conn, &shutdown).await {
-                Some(back) => rest = back,
-                None => return,
-            }
-        }
-        if rest.ahead.is_empty() {
-            // An idle connection keeps no buffer.
-            rest.ahead = BytesMut::new();
-        }
+        refusal::refuse_head(gate, &client, &mut rest, refused).await;
+        return linger(gate, rest).await;
     }
 }
 
-/// Has pingora serve one request. `Some`: the connection goes on.
-async fn forward(
-    proxy: &Arc<HttpProxy<Gate, StoreConnector>>,
-    gate: &Shared,
-    conn: Conn,
+/// Serves one request, whose head stands at the start of `rest.ahead`.
+async fn request(
+    gate: &Arc<Shared>,
+    client: &Arc<Client>,
+    rest: &mut Rest,
+    head: &Head,
+    parsed: &Parsed,
     shutdown: &ShutdownWatch,
-) -> Option<Rest> {
-    let shared = conn.shared();
-    let mut session = ServerSession::new_http1(Box::new(conn));
-    session.set_abort_on_close(false);
-    session.set_read_timeout(Some(gate.door.idle_timeout));
-    session.set_write_timeout(Some(gate.door.idle_timeout));
-    let reused = proxy.process_new_http(session, shutdown).await;
-    let keep = reused.is_some();
-    // Dropping what pingora returned puts the connection back into `shared`.
-    drop(reused);
-    let mut rest = shared.take()?;
-    if keep {
-        return Some(rest);
+) -> After {
+    let mut ctx = Ctx::new(gate);
+    let arrived = Arrived {
+        client,
+        framing: head.framing,
+        expectation: head.expect,
+    };
+    let keep = head.http11 && !parsed.closes() && !*shutdown.borrow();
+    let Some(answer) = judge(gate, &parsed.head(), arrived, &mut ctx) else {
+        return forward(gate, rest, head, parsed, &mut ctx, keep).await;
+    };
+    // A body that was announced must never be read as a request: only without one the connection goes on.
+    let bodiless = head.framing == Framing::None;
+    let keep = keep && bodiless;
+    let sent = refusal::answer(gate, rest, parsed, &mut ctx, &answer, 0, keep).await;
+    rest.ahead.advance(head.skip + head.len);
+    match sent {
+        Err(_) => After::Abort,
+        Ok(()) if keep => After::Keep,
+        Ok(()) if bodiless && rest.ahead.is_empty() => After::Close,
+        Ok(()) => After::Linger,
     }
-    if shared.body_done() && rest.ahead.is_empty() {
-        let _ = rest.stream.shutdown().await;
-    } else {
-        linger(gate, rest).await;
-    }
-    None
 }
 
 async fn linger(gate: &Shared, rest: Rest) {
@@ -203,7 +175,7 @@ async fn arrival(rest: &mut Rest, limits: &DoorLimits) -> Arrival {
 /// Reads what is there and appends it to `ahead`.
 ///
 /// Through a buffer that all connections of a thread share, so that one that waits costs none.
-async fn read_some(stream: &mut Stream, ahead: &mut BytesMut) -> std::io::Result<usize> {
+pub async fn read_some(stream: &mut Stream, ahead: &mut BytesMut) -> std::io::Result<usize> {
     thread_local! {
         static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
     }

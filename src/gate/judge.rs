@@ -6,9 +6,8 @@ use std::{
 };
 
 use http::HeaderMap;
-use pingora::proxy::Session;
 
-use super::{answer::Answer, body::Inspector, conn::Client, request::Ctx, shared::Shared};
+use super::{answer::Answer, body::Inspector, client::Client, request::Ctx, shared::Shared};
 use crate::{
     audit::{Decision, Reason},
     config::Denial as Told,
@@ -19,20 +18,6 @@ use crate::{
     sigv4::{self, Claim},
     sse::{self, Channel, Encryption, SseRequest},
 };
-
-/// The head of pingora's request as the pure rooms see it.
-pub fn head_of(session: &Session) -> RequestHead<'_> {
-    let request = session.req_header();
-    RequestHead {
-        method: &request.method,
-        target: request.raw_path(),
-        host: request
-            .headers
-            .get(http::header::HOST)
-            .and_then(|v| v.to_str().ok()),
-        headers: &request.headers,
-    }
-}
 
 /// Milliseconds since 1970.
 fn now_ms() -> i64 {

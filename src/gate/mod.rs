@@ -2,17 +2,21 @@
 
 mod answer;
 mod body;
-mod conn;
+mod client;
 mod door;
+mod exchange;
+mod forward;
 mod ids;
 mod judge;
 mod linger;
 mod parsed;
-mod phases;
+mod pool;
 mod refusal;
+mod reply;
 mod request;
 mod shared;
 mod store;
+mod upload;
 
 use std::{
     net::SocketAddr,
@@ -23,13 +27,11 @@ use std::{
 
 use async_trait::async_trait;
 use pingora::{
-    apps::HttpServerOptions,
     connectors::ConnectorOptions,
     listeners::{ListenerConfig, tls::TlsSettings},
     protocols::l4::stream::L4BufferSettings,
-    proxy::ProxyServiceBuilder,
     server::{
-        RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
+        RunArgs, Server, ShutdownSignal, ShutdownSignalWatch,
         configuration::ServerConf,
     },
     services::listening::Service,
@@ -45,11 +47,9 @@ use crate::{
     http1::head::HeadLimits,
 };
 
-/// pingora parses at most this many header fields, and this many bytes of head.
+/// As many header fields and bytes of head as are parsed at most.
 const MOST_FIELDS: usize = 256;
 const MOST_HEAD_BYTES: u64 = (1 << 20) - 1;
-/// Response heads and small bodies leave in one send up to this size, in bytes.
-const WRITE_BUFFER: usize = 8 * 1024;
 /// Idle connections to the store that are kept at most.
 const STORE_CONNECTIONS_KEPT: usize = 256;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,29 +111,10 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
 
-    let connector = store::StoreConnector::new(address(config), connector_options(config));
-    let mut options = HttpServerOptions::default();
-    // Has pingora give us the bare connection: see `door`.
-    options.force_custom = true;
-    let gate = Arc::clone(&shared);
-    let mut service =
-        ProxyServiceBuilder::new(&server.configuration, phases::Gate(Arc::clone(&shared)))
-            .name("gate")
-            .server_options(options)
-            .custom(
-                connector,
-                Arc::new(move |proxy, stream, shutdown: &ShutdownWatch| {
-                    let (gate, shutdown) = (Arc::clone(&gate), shutdown.clone());
-                    Box::pin(async move {
-                        door::serve(proxy, gate, stream, shutdown).await;
-                        None
-                    })
-                }),
-            )
-            .build();
+    let mut service = Service::new("gate".to_owned(), door::Door(Arc::clone(&shared)));
     for listener in &config.listen {
         let mut endpoint = ListenerConfig::tcp(listener.address.to_string())
-            .l4_buffer(L4BufferSettings::new(0, WRITE_BUFFER));
+            .l4_buffer(L4BufferSettings::unbuffered());
         if let Some(tls) = &listener.tls {
             endpoint = endpoint.tls(tls_settings(tls)?);
         }
@@ -187,7 +168,13 @@ fn shared(config: &Config) -> Result<Shared, StartError> {
         when_blocked: config.audit.when_blocked,
         metrics: Metrics::new()?,
         ids: ids::Ids::default(),
-        peer: address(config).peer(),
+        store: store::Store::new(
+            address(config),
+            STORE_CONNECTIONS_KEPT,
+            connector_options(config),
+        ),
+        store_authority: config.store.endpoint.authority(),
+        response_timeout: config.store.response_timeout,
         store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
         base_domains: base_domains(config),
         hosts: config.hosts.clone(),
@@ -234,7 +221,6 @@ fn address(config: &Config) -> store::StoreAddress {
             .clone()
             .unwrap_or_else(|| store.endpoint.host.clone()),
         connect_timeout: CONNECT_TIMEOUT,
-        response_timeout: store.response_timeout,
         idle_timeout: STORE_IDLE_TIMEOUT,
     }
 }
@@ -275,6 +261,7 @@ fn flush_regularly(shared: &Arc<Shared>) {
         while let Some(shared) = weak.upgrade() {
             // What fails is counted, and refuses requests where the configuration says so.
             let _ = shared.audit.flush();
+            shared.store.reap();
             drop(shared);
             std::thread::sleep(FLUSH_EVERY);
         }

@@ -1,4 +1,4 @@
-//! What is answered at the door.
+//! Answers of Sealgate's own, on their way to the client.
 
 use std::{
     sync::Arc,
@@ -10,13 +10,13 @@ use tokio::io::AsyncWriteExt;
 
 use super::{
     answer::Answer,
-    conn::{Client, Rest},
+    client::{Client, Rest},
     parsed::Parsed,
     request::{Ctx, Seen},
     shared::Shared,
 };
 use crate::{
-    audit::{Decision, Event, Reason},
+    audit::{AuditError, Decision, Event, Reason},
     http1::head::HeadError,
     s3::{ErrorCode, S3Error},
 };
@@ -74,7 +74,7 @@ pub async fn refuse_head(
     }
 }
 
-/// Answers a request that was judged, its line first.
+/// Answers a request in the store's place, its line first.
 ///
 /// # Errors
 /// The client cannot be written to.
@@ -84,6 +84,7 @@ pub async fn answer(
     parsed: &Parsed,
     ctx: &mut Ctx,
     answer: &Answer,
+    bytes_in: u64,
     keep: bool,
 ) -> std::io::Result<()> {
     ctx.note_answer(answer);
@@ -91,12 +92,17 @@ pub async fn answer(
     if parsed.method != Method::HEAD {
         ctx.bytes_out = rendered.body_bytes();
     }
-    if let Err(error) = ctx.record(shared, Seen::head(&parsed.method, &parsed.headers)) {
-        tracing::error!(%error, "an audit line cannot be written; requests are refused until it can");
+    if let Err(error) = ctx.record(shared, Seen::of(parsed, bytes_in)) {
+        unrecorded(&error);
         rendered = Answer::unrecorded().render(&shared.ids, &ctx.id);
     }
     rest.stream
         .write_all(&rendered.to_bytes(&parsed.method, keep))
         .await?;
     rest.stream.flush().await
+}
+
+/// Says in the log why requests are refused.
+pub fn unrecorded(error: &AuditError) {
+    tracing::error!(%error, "an audit line cannot be written; requests are refused until it can");
 }

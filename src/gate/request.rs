@@ -7,13 +7,13 @@ use std::{
 };
 
 use http::Method;
-use pingora::proxy::Session;
 
 use super::{
     answer::Answer,
     body::Inspector,
-    conn::{self, Client},
+    client::Client,
     ids::RequestId,
+    parsed::Parsed,
     shared::{Active, Shared},
 };
 use crate::{
@@ -25,32 +25,21 @@ use crate::{
 /// What the audit line takes from the request itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// `User-Agent`.
-    pub user_agent: Option<&'a [u8]>,
-    /// Body bytes that were read.
-    pub bytes_in: u64,
+    method: &'a Method,
+    user_agent: Option<&'a [u8]>,
+    bytes_in: u64,
 }
 
 impl<'a> Seen<'a> {
-    /// Of a request that pingora serves.
-    pub fn of(session: &'a Session) -> Self {
-        let request = session.req_header();
+    /// Of a request of whose body so many bytes were read.
+    pub fn of(parsed: &'a Parsed, bytes_in: u64) -> Self {
         Self {
-            bytes_in: session.downstream_session.body_bytes_read() as u64,
-            ..Self::head(&request.method, &request.headers)
-        }
-    }
-
-    /// Of a request whose body was not read.
-    pub fn head(method: &'a Method, headers: &'a http::HeaderMap) -> Self {
-        Self {
-            method,
-            user_agent: headers
+            method: &parsed.method,
+            user_agent: parsed
+                .headers
                 .get(http::header::USER_AGENT)
                 .map(http::HeaderValue::as_bytes),
-            bytes_in: 0,
+            bytes_in,
         }
     }
 }
@@ -61,8 +50,6 @@ pub struct Ctx {
     pub started: Instant,
     /// Its id; the store's takes its place where the store gives one.
     pub id: RequestId,
-    /// What pingora's session and the door share.
-    pub conn: Option<Arc<conn::Shared>>,
     /// Facts of the connection.
     pub client: Option<Arc<Client>>,
     /// The operation, once recognised.
@@ -115,10 +102,8 @@ pub struct Ctx {
     pub store_time: Option<Duration>,
     /// Reads the body where the decision depends on it.
     pub inspector: Option<Inspector>,
-    /// The answer that an inspector came to.
-    pub refusal: Option<Answer>,
-    /// Interim responses of the store.
-    pub interim: u8,
+    /// Who sent the client a 100.
+    pub continued: Option<Continue>,
     /// The target in origin form, where it came in absolute form.
     pub origin_form: Option<Vec<u8>>,
     recorded: bool,
@@ -131,7 +116,6 @@ impl Ctx {
         Self {
             started: Instant::now(),
             id: shared.ids.next(),
-            conn: None,
             client: None,
             operation: None,
             bucket: None,
@@ -158,8 +142,7 @@ impl Ctx {
             store_started: None,
             store_time: None,
             inspector: None,
-            refusal: None,
-            interim: 0,
+            continued: None,
             origin_form: None,
             recorded: false,
             _active: shared.enter(),
@@ -200,14 +183,12 @@ impl Ctx {
             return Ok(());
         }
         let forwarded = self.store_started.is_some();
-        let continued = self.conn.as_ref().map(|c| c.continued());
-        let expect = match continued {
+        let expect = match self.continued {
             _ if !self.expects => None,
-            Some(conn::Continue::Store) => Some(Continue::Store),
-            Some(conn::Continue::Timeout) => Some(Continue::Timeout),
-            _ if !forwarded => Some(Continue::Refused),
-            _ if self.announced > 0 => Some(Continue::EarlyFinal),
-            _ => None,
+            Some(by) => Some(by),
+            None if !forwarded => Some(Continue::Refused),
+            None if self.announced > 0 => Some(Continue::EarlyFinal),
+            None => None,
         };
         let event = Event {
             store_request_id: self.store_request_id.as_deref(),

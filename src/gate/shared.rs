@@ -1,14 +1,16 @@
 //! What all connections and requests share.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use ipnet::IpNet;
-use pingora::upstreams::peer::HttpPeer;
 
-use super::{body::Pool, door::DoorLimits, ids::Ids};
+use super::{body::Pool, door::DoorLimits, ids::Ids, store::Store};
 use crate::{
     audit::{AuditError, AuditSink, Event, Metrics},
     config::{Denial, WhenBlocked},
@@ -30,7 +32,11 @@ pub struct Shared {
     /// Names requests.
     pub ids: Ids,
     /// The store.
-    pub peer: HttpPeer,
+    pub store: Store,
+    /// Its host and port, for a request that names none.
+    pub store_authority: String,
+    /// The store's silence that ends a request.
+    pub response_timeout: Duration,
     /// Whether SSE-C keys may go to the store: over TLS, or on this machine.
     pub store_takes_keys: bool,
     /// Base domains of virtual-host style.

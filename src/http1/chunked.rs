@@ -1,7 +1,25 @@
-//! The chunked transfer coding, followed only to know where a message ends (RFC 9112 section 7.1).
+//! The chunked transfer coding (RFC 9112 section 7.1).
 //!
-//! The bytes themselves pass on as they came. Stricter than the RFC: CRLF only, sizes of at most 16 hexadecimal
-//! digits, extensions and trailers bounded.
+//! Stricter than the RFC: CRLF only, sizes of at most 16 hexadecimal digits, extensions and trailers bounded. Neither
+//! means anything between a client and a store: both are dropped.
+
+/// Appends `data` as one chunk; nothing where it is empty, because that would end the body.
+pub fn put_chunk(data: &[u8], out: &mut impl bytes::BufMut) {
+    if data.is_empty() {
+        return;
+    }
+    let digits = b"0123456789abcdef";
+    let used = (usize::BITS - data.len().leading_zeros()).div_ceil(4);
+    for place in (0..used).rev() {
+        out.put_u8(digits[data.len() >> (4 * place) & 15]);
+    }
+    out.put_slice(b"\r\n");
+    out.put_slice(data);
+    out.put_slice(b"\r\n");
+}
+
+/// The last chunk, and no trailers.
+pub const END: &[u8] = b"0\r\n\r\n";
 
 /// Follows a chunked body through its bytes.
 #[derive(Clone, Debug)]
@@ -55,15 +73,20 @@ impl ChunkedScanner {
         self.state == State::End
     }
 
-    /// Takes the next bytes; returns how many of them belong to this message.
+    /// Takes the next bytes, and shows the data that is in them; returns how many of them belong to this message.
     ///
     /// # Errors
     /// Where the bytes are no chunked body.
-    pub fn scan(&mut self, bytes: &[u8]) -> Result<usize, ChunkedError> {
+    pub fn scan(
+        &mut self,
+        bytes: &[u8],
+        mut data: impl FnMut(&[u8]),
+    ) -> Result<usize, ChunkedError> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::End {
             if self.state == State::Data {
                 let here = (bytes.len() - at).min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                data(&bytes[at..at + here]);
                 at += here;
                 self.left -= here as u64;
                 if self.left == 0 {
@@ -136,6 +159,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn drop_data(_: &[u8]) {}
+
     const BODY: &[u8] =
         b"5\r\nhello\r\n0a;name=value\r\n0123456789\r\n0\r\nx-amz-checksum: a\r\n\r\n";
 
@@ -144,9 +169,31 @@ mod tests {
         let mut bytes = BODY.to_vec();
         bytes.extend_from_slice(b"GET / HTTP/1.1\r\n");
         let mut scanner = ChunkedScanner::default();
-        assert_eq!(scanner.scan(&bytes), Ok(BODY.len()));
+        assert_eq!(scanner.scan(&bytes, drop_data), Ok(BODY.len()));
         assert!(scanner.is_done());
-        assert_eq!(scanner.scan(b"more"), Ok(0));
+        assert_eq!(scanner.scan(b"more", drop_data), Ok(0));
+    }
+
+    #[test]
+    fn data_comes_out_and_goes_in_again() {
+        let mut data = Vec::new();
+        let mut scanner = ChunkedScanner::default();
+        scanner
+            .scan(BODY, |piece| data.extend_from_slice(piece))
+            .unwrap();
+        assert_eq!(data, b"hello0123456789");
+        for length in [0, 1, 15, 16, 17, 255, 256, 70_000] {
+            let data = vec![b'x'; length];
+            let mut out = Vec::new();
+            put_chunk(&data, &mut out);
+            out.extend_from_slice(END);
+            let mut again = Vec::new();
+            let mut scanner = ChunkedScanner::default();
+            let taken = scanner
+                .scan(&out, |piece| again.extend_from_slice(piece))
+                .unwrap();
+            assert!(scanner.is_done() && taken == out.len() && again == data);
+        }
     }
 
     #[test]
@@ -168,7 +215,7 @@ mod tests {
             b"0\r\n\n",
         ] {
             assert_eq!(
-                ChunkedScanner::default().scan(bad),
+                ChunkedScanner::default().scan(bad, drop_data),
                 Err(ChunkedError),
                 "{bad:?}"
             );
@@ -178,11 +225,11 @@ mod tests {
     #[test]
     fn side_bytes_are_bounded() {
         let mut scanner = ChunkedScanner::default();
-        scanner.scan(b"5;").unwrap();
-        assert!(scanner.scan(&vec![b'a'; 20_000]).is_err());
+        scanner.scan(b"5;", drop_data).unwrap();
+        assert!(scanner.scan(&vec![b'a'; 20_000], drop_data).is_err());
         let mut scanner = ChunkedScanner::default();
-        scanner.scan(b"0\r\n").unwrap();
-        assert!((0..20_000).any(|_| scanner.scan(b"a: b\r\n").is_err()));
+        scanner.scan(b"0\r\n", drop_data).unwrap();
+        assert!((0..20_000).any(|_| scanner.scan(b"a: b\r\n", drop_data).is_err()));
     }
 
     proptest::proptest! {
@@ -193,7 +240,7 @@ mod tests {
             let mut scanner = ChunkedScanner::default();
             let mut from = 0;
             for to in cuts.into_iter().chain([BODY.len()]) {
-                proptest::prop_assert_eq!(scanner.scan(&BODY[from..to]), Ok(to - from));
+                proptest::prop_assert_eq!(scanner.scan(&BODY[from..to], drop_data), Ok(to - from));
                 from = to;
             }
             proptest::prop_assert!(scanner.is_done());
@@ -201,7 +248,7 @@ mod tests {
 
         #[test]
         fn never_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-            let _ = ChunkedScanner::default().scan(&bytes);
+            let _ = ChunkedScanner::default().scan(&bytes, drop_data);
         }
     }
 }

@@ -337,7 +337,7 @@ impl Fields {
 }
 
 /// Digits only, no sign, at most 2^63 - 1 (some parsers are signed).
-fn decimal(value: &[u8]) -> Option<u64> {
+pub(super) fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }

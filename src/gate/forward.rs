@@ -1,0 +1,287 @@
+//! From an admitted request to its answer: the store's, or ours where there is none.
+
+use bytes::BytesMut;
+use http::Method;
+use pingora::protocols::Stream;
+use pingora_timeout::timeout;
+use tokio::io::AsyncWriteExt;
+
+use super::{
+    answer::Answer,
+    client::Rest,
+    door::read_some,
+    exchange::{CONTINUE, Exchange, Failed, Fault, Request},
+    parsed::Parsed,
+    refusal,
+    request::{Ctx, Seen},
+    shared::Shared,
+    store::ConnectError,
+    upload::{Asked, Refused, Upload},
+};
+use crate::{
+    audit::{Continue, Decision, Reason},
+    http1::{
+        fields::{Onward, onward},
+        head::{Expectation, Framing, Head},
+    },
+    s3::{ErrorCode, S3Error},
+};
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It serves another request.
+    Keep,
+    /// It is closed: all that was sent has been read.
+    Close,
+    /// It is closed, and the client may still be sending.
+    Linger,
+    /// It is cut off: the response is incomplete, and must not look complete.
+    Abort,
+}
+
+/// Sends a request on whose head stands at the start of `rest.ahead`; `keep`: the connection may be kept.
+pub async fn forward(
+    shared: &Shared,
+    rest: &mut Rest,
+    head: &Head,
+    parsed: &Parsed,
+    ctx: &mut Ctx,
+    keep: bool,
+) -> After {
+    let raw = rest.ahead.split_to(head.skip + head.len);
+    let mut up = BytesMut::with_capacity(raw.len() + 64 + rest.ahead.len());
+    let how = Onward {
+        target: ctx.origin_form.as_deref(),
+        host: shared.store_authority.as_bytes(),
+        http11: head.http11,
+    };
+    onward(&raw[head.skip..], how, &mut up);
+    let mut upload = Upload::new(head.framing, ctx.inspector.take());
+    let outcome = async {
+        if upload.holds_back() {
+            inspect(shared, rest, head, parsed, ctx, &mut upload, &mut up).await?;
+        }
+        let request = Request {
+            shared,
+            ctx: &mut *ctx,
+            parsed,
+            http11: head.http11,
+            waiting: false,
+            keep,
+        };
+        exchange(request, rest, head, &mut upload, up).await
+    }
+    .await;
+    match outcome {
+        Ok(true) => After::Keep,
+        Ok(false) => end(rest, &upload),
+        Err(failed) => fail(shared, rest, parsed, ctx, &upload, failed).await,
+    }
+}
+
+fn end(rest: &Rest, upload: &Upload) -> After {
+    if upload.is_done() && rest.ahead.is_empty() {
+        After::Close
+    } else {
+        After::Linger
+    }
+}
+
+/// Reads a body as far as the decision needs it; what may go on then is appended to `up`.
+async fn inspect(
+    shared: &Shared,
+    rest: &mut Rest,
+    head: &Head,
+    parsed: &Parsed,
+    ctx: &mut Ctx,
+    upload: &mut Upload,
+    up: &mut BytesMut,
+) -> Result<(), Failed> {
+    let failed = |fault| Failed {
+        fault,
+        begun: false,
+        heard: false,
+    };
+    if head.expect == Expectation::Continue && head.http11 && rest.ahead.is_empty() {
+        // The decision needs the body, so the store cannot be asked first.
+        ctx.continued = Some(Continue::Timeout);
+        let sent = async {
+            rest.stream.write_all(CONTINUE).await?;
+            rest.stream.flush().await
+        };
+        sent.await.map_err(|_| failed(Fault::Client))?;
+    }
+    let request = parsed.head();
+    loop {
+        let asked = Asked {
+            shared,
+            head: &request,
+            ctx,
+        };
+        let mut piece = BytesMut::new();
+        upload
+            .take(&mut rest.ahead, asked, &mut piece)
+            .map_err(|refused| failed(Fault::Refused(refused)))?;
+        up.extend_from_slice(&piece);
+        if !upload.holds_back() {
+            return Ok(());
+        }
+        match timeout(
+            shared.door.idle_timeout,
+            read_some(&mut rest.stream, &mut rest.ahead),
+        )
+        .await
+        {
+            Ok(Ok(n)) if n > 0 => {}
+            Ok(_) => return Err(failed(Fault::Client)),
+            Err(_) => return Err(failed(Fault::ClientSilent)),
+        }
+    }
+}
+
+/// Finds a connection to the store and uses it; whether the client's is kept.
+async fn exchange(
+    mut request: Request<'_>,
+    rest: &mut Rest,
+    head: &Head,
+    upload: &mut Upload,
+    up: BytesMut,
+) -> Result<bool, Failed> {
+    let shared = request.shared;
+    request.ctx.store_started = Some(std::time::Instant::now());
+    request.waiting = head.expect == Expectation::Continue
+        && head.http11
+        && request.ctx.continued.is_none()
+        && !upload.is_done();
+    // Only what changes nothing is sent twice, and only where a kept connection turned out to be closed.
+    let again = matches!(request.parsed.method, Method::GET | Method::HEAD)
+        && head.framing == Framing::None;
+    let mut stream = match shared.store.kept() {
+        Some(mut stream) => {
+            let once_more = again.then(|| up.clone());
+            let first = Request {
+                ctx: &mut *request.ctx,
+                ..request
+            };
+            match Exchange::new(first, rest, &mut stream, upload, up).run().await {
+                Err(Failed {
+                    fault: Fault::Store(_),
+                    heard: false,
+                    ..
+                }) if again => {
+                    let up = once_more.unwrap_or_default();
+                    let mut stream = connect(shared).await?;
+                    let outcome = Exchange::new(request, rest, &mut stream, upload, up)
+                        .run()
+                        .await?;
+                    return Ok(done(shared, stream, outcome));
+                }
+                outcome => return Ok(done(shared, stream, outcome?)),
+            }
+        }
+        None => connect(shared).await?,
+    };
+    let outcome = Exchange::new(request, rest, &mut stream, upload, up)
+        .run()
+        .await?;
+    Ok(done(shared, stream, outcome))
+}
+
+fn done(shared: &Shared, stream: Stream, outcome: super::exchange::Outcome) -> bool {
+    if outcome.keep_store {
+        shared.store.keep(stream);
+    }
+    outcome.keep_client
+}
+
+async fn connect(shared: &Shared) -> Result<Stream, Failed> {
+    shared
+        .store
+        .connect()
+        .await
+        .map_err(|error: ConnectError| Failed {
+            fault: Fault::Store(error.to_string()),
+            begun: false,
+            heard: false,
+        })
+}
+
+/// Tells the client what happened, or cuts it off where it has got a part of the response already.
+async fn fail(
+    shared: &Shared,
+    rest: &mut Rest,
+    parsed: &Parsed,
+    ctx: &mut Ctx,
+    upload: &Upload,
+    failed: Failed,
+) -> After {
+    let bytes_in = upload.bytes_read();
+    let answer = answer(failed.fault);
+    if matches!(answer.reason, Reason::Store | Reason::Internal) {
+        tracing::warn!(
+            cause = answer.error.as_deref().unwrap_or_default(),
+            operation = ctx.operation.map_or("unknown", |o| o.name()),
+            request_id = ctx.id.as_str(),
+            "a request could not be served"
+        );
+    }
+    if failed.begun {
+        if !ctx.is_recorded() {
+            ctx.decision = Decision::Error;
+            ctx.reason = Some(answer.reason);
+            ctx.error = Some(format!(
+                "broken off: {}",
+                answer.error.as_deref().unwrap_or("the connection ended")
+            ));
+            if let Err(error) = ctx.record(shared, Seen::of(parsed, bytes_in)) {
+                refusal::unrecorded(&error);
+            }
+        }
+        return After::Abort;
+    }
+    if !upload.is_done() {
+        ctx.bytes_refused = ctx.announced.saturating_sub(bytes_in);
+    }
+    match refusal::answer(shared, rest, parsed, ctx, &answer, bytes_in, false).await {
+        Ok(()) => end(rest, upload),
+        Err(_) => After::Abort,
+    }
+}
+
+/// What a failure is to the client.
+fn answer(fault: Fault) -> Answer {
+    let error = |code, message: &'static str, reason| {
+        Answer::error(S3Error::new(code, message), Decision::Error, reason)
+    };
+    match fault {
+        Fault::Store(what) => error(
+            ErrorCode::ServiceUnavailable,
+            "The store cannot be reached or broke off. Please try again.",
+            Reason::Store,
+        )
+        .because(what),
+        Fault::StoreSilent => error(
+            ErrorCode::ServiceUnavailable,
+            "The store did not answer in time. Please try again.",
+            Reason::Store,
+        ),
+        Fault::Client => error(
+            ErrorCode::IncompleteBody,
+            "The request body terminated unexpectedly.",
+            Reason::Client,
+        ),
+        Fault::ClientSilent => error(
+            ErrorCode::RequestTimeout,
+            "Your socket connection to the server was not read from or written to within the timeout period.",
+            Reason::Client,
+        ),
+        Fault::Refused(Refused::Malformed(malformed)) => Answer::error(
+            S3Error::new(ErrorCode::IncompleteBody, malformed.to_string()),
+            Decision::Error,
+            Reason::Client,
+        ),
+        Fault::Refused(Refused::Inspected(answer)) => *answer,
+        Fault::Unrecorded => Answer::unrecorded(),
+    }
+}
