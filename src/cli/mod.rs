@@ -2,9 +2,9 @@
 //!
 //! Exit codes: 0 good, 1 something is wrong with what was looked at, 2 wrong usage or an unreadable file.
 
-mod pages;
 mod policy;
 mod serve;
+mod shell;
 
 use std::{
     io::{IsTerminal, Write},
@@ -82,8 +82,8 @@ pub fn main() -> ExitCode {
         }
         Command::Check { config, strict } => serve::check(&config, strict),
         Command::Policy(command) => policy::run(command),
-        Command::Completions { shell } => pages::completions(shell),
-        Command::Man { dir } => pages::man(dir.as_deref()),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { dir } => shell::man(dir.as_deref()),
     };
     ExitCode::from(code)
 }
