@@ -4,6 +4,7 @@
 
 mod policy;
 mod serve;
+mod shell;
 
 use std::{
     io::{IsTerminal, Write},
@@ -44,6 +45,17 @@ enum Command {
     /// Check, test, prove, expand and generate bucket policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Print what a shell needs to complete this command line
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command into a folder
+    Man {
+        /// The folder: sealgate.1, sealgate-run.1 and so on
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// What a command found: good, or something wrong with what was looked at.
@@ -70,6 +82,8 @@ pub fn main() -> ExitCode {
         }
         Command::Check { config, strict } => serve::check(&config, strict),
         Command::Policy(command) => policy::run(command),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { dir } => shell::man(dir.as_deref()),
     };
     ExitCode::from(code)
 }
