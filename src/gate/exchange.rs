@@ -403,7 +403,8 @@ impl<'a> Exchange<'a> {
         self.keep_client = self.request.keep
             && self.request.http11
             && self.upload.is_done()
-            && head.framing != Framing::Close;
+            && head.framing != Framing::Close
+            && !self.request.shared.process.is_draining();
         let raw = self.heard.split_to(head.len);
         reply::note(&raw, head.status, self.request.ctx);
         let reply = Reply {
