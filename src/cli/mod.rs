@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 good, 1 something is wrong with what was looked at, 2 wrong usage or an unreadable file.
 
+mod log;
 mod policy;
 mod serve;
 
@@ -95,7 +96,7 @@ fn log(level: Level) {
     fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(std::sync::Mutex::new(log::Log::new()))
         .finish()
         .with(filter_fn(|event| {
             may_be_logged(event.target(), *event.level())
