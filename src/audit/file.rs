@@ -1,6 +1,6 @@
 //! The audit file: opened where the earlier run left it, rotated between lines, opened anew where it was moved away.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl AuditFile {
         } else {
             path.to_owned()
         };
-        let locked = regular && file.try_lock().is_ok();
+        let locked = regular && lock(&file);
         // Where another run still writes it, nothing has ended and nothing may be cut.
         let unclean = locked && settle(&path, &mut file)?;
         let mut opened = Self {
@@ -145,7 +145,7 @@ impl AuditFile {
             return Ok(true);
         }
         if !self.locked {
-            self.locked = self.file.try_lock().is_ok();
+            self.locked = lock(&self.file);
         }
         // Another run may write it too, or an operator may have emptied it.
         self.size = self.file.metadata()?.len();
@@ -164,7 +164,7 @@ impl AuditFile {
     fn reopen(&mut self) -> io::Result<()> {
         let file = append(&self.path)?;
         let meta = file.metadata()?;
-        self.locked = file.try_lock().is_ok();
+        self.locked = lock(&file);
         self.size = meta.len();
         self.begun = begun(&meta);
         self.file = file;
@@ -197,6 +197,11 @@ fn append(path: &Path) -> io::Result<File> {
         // For a named pipe; a disk does not mind.
         .custom_flags(never_waits())
         .open(path)
+}
+
+/// Whether no other run holds the lock; a file system without locks has none to hold.
+fn lock(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 /// Not every file system knows when a file was made; then it counts from now.

@@ -182,10 +182,11 @@ impl Output {
         let Target::Socket(socket) = &mut self.to else {
             return;
         };
-        self.taken = match socket.disconnect() {
-            Sent::Unknown => 0,
-            Sent::Read => self.line_begin(self.taken),
+        let unread = match socket.disconnect() {
+            Sent::Unknown => UNREAD,
+            Sent::Read => 0,
         };
+        self.taken = self.line_begin(self.taken.saturating_sub(unread));
         self.torn = false;
     }
 

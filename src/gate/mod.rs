@@ -291,6 +291,8 @@ struct Drain {
 impl ShutdownSignalWatch for Drain {
     async fn recv(&self) -> ShutdownSignal {
         use tokio::signal::unix::{SignalKind, signal};
+        // A file that may not grow (RLIMIT_FSIZE) is an error of write, as a full disk is, and not the end of the process.
+        let _may_not_grow = signal(SignalKind::from_raw(libc::SIGXFSZ));
         let (Ok(mut terminate), Ok(mut interrupt)) = (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),

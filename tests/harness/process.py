@@ -52,8 +52,6 @@ def wait_until(what: str, check, seconds: float = 30.0, step: float = 0.05):
 
 
 def _die_with_parent():
-    # A file that may not grow is an error of write, and not the end of the process.
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     # Ends the child even when pytest itself is killed.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
