@@ -62,6 +62,9 @@ impl Admin {
         let current = self.live.current();
         process.metrics.stand(&Standing {
             connections: process.connections.open() as u64,
+            refused: process.connections.refused(),
+            store: process.store_uses.counts(),
+            store_idle: current.store.idle() as u64,
             requests: process.active() as u64,
             generation: current.generation,
             since: current.since,

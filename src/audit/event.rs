@@ -146,6 +146,8 @@ pub struct Event<'a> {
     pub tls: Option<&'a str>,
     /// `User-Agent`; its first 512 bytes are written.
     pub user_agent: Option<&'a [u8]>,
+    /// The trace id of `traceparent` (W3C Trace Context): 32 hexadecimal digits.
+    pub trace_id: Option<&'a str>,
     /// The encryption that the request asks for: `AES256`, `aws:kms`, `aws:kms:dsse`, `sse-c`.
     pub sse_requested: Option<&'a str>,
     /// The encryption that the store confirmed.
@@ -202,6 +204,7 @@ impl Event<'_> {
             source_ip: None,
             tls: None,
             user_agent: None,
+            trace_id: None,
             sse_requested: None,
             sse_confirmed: None,
             sse_injected: None,

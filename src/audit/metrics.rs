@@ -4,13 +4,13 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use super::event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
-use super::file::AuditSink;
 use super::process::Process;
+use super::sink::AuditSink;
 use super::standing::{Gauges, Standing};
 use crate::s3::Operation;
 
@@ -36,10 +36,11 @@ pub struct Metrics {
     request_bytes: IntCounter,
     response_bytes: IntCounter,
     unconfirmed: IntCounter,
-    turned_away: IntCounter,
     standing: Gauges,
     audit_errors: IntCounter,
     audit_lost: IntCounter,
+    audit_blocked: IntGauge,
+    audit_rotations: IntCounterVec,
     duration: Histogram,
     store_duration: Histogram,
     /// Held while the text is made: its counts are brought up to date before.
@@ -171,15 +172,13 @@ impl Metrics {
                 "Writes that the store did not confirm as encrypted.",
             )?,
             standing: Gauges::register(&registry)?,
-            turned_away: counter(
-                "sealgate_connections_refused_total",
-                "Connections that were closed at once: there were too many.",
-            )?,
             audit_errors: counter(
                 "sealgate_audit_errors_total",
                 "Failed attempts to write audit lines.",
             )?,
             audit_lost: counter("sealgate_audit_lost_total", "Audit lines that were lost.")?,
+            audit_blocked: blocked(&registry)?,
+            audit_rotations: rotations(&registry)?,
             duration: histogram(
                 "sealgate_request_duration_seconds",
                 "Time from a request's head to the end of its answer.",
@@ -250,11 +249,6 @@ impl Metrics {
         self.reloads.count(row, 0, &[name]);
     }
 
-    /// Counts a connection that was closed at once because there were too many.
-    pub fn turned_away(&self) {
-        self.turned_away.inc();
-    }
-
     /// Says how the process stands.
     pub fn stand(&self, now: &Standing) {
         self.standing.set(now);
@@ -274,11 +268,36 @@ impl Metrics {
             ] {
                 counter.inc_by(now.saturating_sub(counter.get()));
             }
+            let (done, failed) = sink.rotations();
+            for (result, now) in [("done", done), ("failed", failed)] {
+                let counter = self.audit_rotations.with_label_values(&[result]);
+                counter.inc_by(now.saturating_sub(counter.get()));
+            }
+            self.audit_blocked.set(i64::from(sink.is_blocked()));
         }
         let mut out = Vec::with_capacity(16 << 10);
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         String::from_utf8(out).map_err(|e| prometheus::Error::Msg(e.to_string()))
     }
+}
+
+fn blocked(registry: &Registry) -> prometheus::Result<IntGauge> {
+    let blocked = IntGauge::new(
+        "sealgate_audit_blocked",
+        "1 while audit lines cannot be written, else 0.",
+    )?;
+    registry.register(Box::new(blocked.clone()))?;
+    Ok(blocked)
+}
+
+fn rotations(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let opts = Opts::new(
+        "sealgate_audit_rotations_total",
+        "Rotations of the audit file, by result.",
+    );
+    let rotations = IntCounterVec::new(opts, &["result"])?;
+    registry.register(Box::new(rotations.clone()))?;
+    Ok(rotations)
 }
 
 fn build_info(registry: &Registry) -> prometheus::Result<()> {
@@ -346,6 +365,9 @@ mod tests {
             "sealgate_store_unconfirmed_total 1",
             "sealgate_store_duration_seconds_count 2",
             "sealgate_audit_lost_total 0",
+            "sealgate_audit_blocked 0",
+            r#"sealgate_audit_rotations_total{result="done"} 0"#,
+            r#"sealgate_audit_rotations_total{result="failed"} 0"#,
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }

@@ -5,13 +5,22 @@ mod event;
 mod file;
 mod line;
 mod metrics;
+mod output;
+mod pipe;
 mod process;
+mod rotation;
+mod sink;
+mod socket;
 mod standing;
 mod tail;
 
+#[cfg(test)]
+mod socket_tests;
+
 pub use clock::TimeText;
 pub use event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
-pub use file::{AuditError, AuditSink};
 pub use line::{Stamp, write_line};
 pub use metrics::{Metrics, Reload};
+pub use pipe::Pipe;
+pub use sink::{AuditError, AuditSink};
 pub use standing::Standing;

@@ -63,6 +63,12 @@ impl Config {
             "audit": {
                 "stdout": self.audit.stdout,
                 "file": self.audit.file,
+                "rotate": self.audit.rotate.map(|rotate| json!({
+                    "bytes": rotate.bytes.map(show_size),
+                    "time": rotate.time.map(show_time),
+                    "keep": rotate.keep,
+                })),
+                "socket": self.audit.socket,
                 "when_blocked": match self.audit.when_blocked {
                     WhenBlocked::Refuse => "refuse",
                     WhenBlocked::Count => "count",

@@ -3,6 +3,7 @@
 //! A file is read into a tree that keeps duplicates and lines, then by typed readers that
 //! report what is wrong and go on. What this version cannot do is refused where it is demanded, never ignored.
 
+mod audit;
 mod endpoint;
 mod env;
 pub mod glob;
@@ -19,6 +20,8 @@ mod types;
 mod units;
 
 #[cfg(test)]
+mod audit_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;
@@ -28,8 +31,8 @@ pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
 pub use types::{
     Addressing, Audit, BodyRate, Client, Config, Denial, Endpoint, Limits, Linger, Listener,
-    ListenerTls, Mode, PlainHttp, PolicySource, Rule, Store, StoreTls, TlsVersion, Unconfirmed,
-    WhenBlocked,
+    ListenerTls, Mode, PlainHttp, PolicySource, Rotate, Rule, Store, StoreTls, TlsVersion,
+    Unconfirmed, WhenBlocked,
 };
 
 impl Config {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::audit::audit;
 use super::endpoint::{endpoint, is_host};
 use super::limits::limits;
 use super::policies::policies;
@@ -16,7 +17,7 @@ use super::secret::Secret;
 use super::tree;
 use super::types::{
     Addressing, Audit, Client, Config, Denial, Endpoint, Limits, Listener, ListenerTls, PlainHttp,
-    Store, StoreTls, TlsVersion, WhenBlocked,
+    Store, StoreTls, TlsVersion,
 };
 use crate::policy::Principal;
 use crate::policy::principal::is_account;
@@ -467,43 +468,4 @@ fn trusted_proxies(fields: &Fields<'_>) -> Vec<IpNet> {
             Some(net)
         })
         .collect()
-}
-
-fn audit(node: &Node<'_>) -> Option<Audit> {
-    let fields = node.fields(&["stdout", "file", "rotate", "socket", "when_blocked"])?;
-    fields.refuse("rotate", None, LATER);
-    fields.refuse("socket", None, LATER);
-    let file = match fields.get("file") {
-        Some(node) => {
-            let path = node.reading.resolve(&node.text()?);
-            // A bare name's parent is the empty path.
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-            if path.is_dir() {
-                node.error(format!("{} is a folder", path.display()));
-            } else if folder.is_some_and(|folder| !folder.is_dir()) {
-                node.error(format!("the folder of {} does not exist", path.display()));
-            }
-            Some(path)
-        }
-        None => None,
-    };
-    let stdout = match fields.get("stdout") {
-        Some(node) => node.flag(),
-        None => Some(file.is_none()),
-    };
-    let when_blocked = match fields.get("when_blocked") {
-        Some(node) => node.choice(&[
-            ("refuse", WhenBlocked::Refuse),
-            ("count", WhenBlocked::Count),
-        ]),
-        None => Some(WhenBlocked::default()),
-    };
-    if stdout == Some(false) && file.is_none() {
-        node.warn("goes nowhere: no request leaves an audit line");
-    }
-    Some(Audit {
-        stdout: stdout?,
-        file,
-        when_blocked: when_blocked?,
-    })
 }

@@ -330,12 +330,37 @@ pub struct Linger {
 /// Where audit lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
-    /// Whether lines go to standard output. Default: where there is no file.
+    /// Whether lines go to standard output. Default: where there is neither a file nor a socket.
     pub stdout: bool,
     /// The file that lines are appended to. Default: none.
     pub file: Option<PathBuf>,
+    /// When the file is put aside and a new one begun. Default: never.
+    pub rotate: Option<Rotate>,
+    /// The Unix socket that lines are sent to, a stream's or a syslog daemon's. Default: none.
+    pub socket: Option<PathBuf>,
     /// What happens to requests while lines cannot be written. Default [`WhenBlocked::Refuse`].
     pub when_blocked: WhenBlocked,
+}
+
+/// When the audit file is put aside and a new one begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotate {
+    /// Before it would have more bytes than these. Default 256 MiB; 1 or more.
+    pub bytes: Option<u64>,
+    /// When it is so old. Default 24 h; more than 0.
+    pub time: Option<Duration>,
+    /// How many rotated files stay. Default 14; 1 or more.
+    pub keep: Option<u64>,
+}
+
+impl Default for Rotate {
+    fn default() -> Self {
+        Self {
+            bytes: Some(256 << 20),
+            time: Some(Duration::from_hours(24)),
+            keep: Some(14),
+        }
+    }
 }
 
 /// What happens to requests while audit lines cannot be written.
@@ -378,6 +403,8 @@ impl Default for Audit {
         Self {
             stdout: true,
             file: None,
+            rotate: None,
+            socket: None,
             when_blocked: WhenBlocked::Refuse,
         }
     }

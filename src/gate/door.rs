@@ -68,10 +68,9 @@ impl ServerApp for Door {
         let client = Arc::new(Client::of(&stream));
         let live = &self.0;
         let connections = &live.process.connections;
-        match connections.admit(client.ip, live.current().most) {
-            Some(_open) => serve(live, client, stream, shutdown).await,
-            // Not answered: whoever opens too many must not cost an answer each.
-            None => live.process.metrics.turned_away(),
+        // Not answered: whoever opens too many must not cost an answer each.
+        if let Some(_open) = connections.admit(client.ip, live.current().most) {
+            serve(live, client, stream, shutdown).await;
         }
         None
     }

@@ -115,7 +115,7 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
         Start::Upgrade => server(config, upgrade_socket.as_deref(), true),
     };
     let mut server = server;
-    let live = Arc::new(Live::new(config, start)?);
+    let live = Arc::new(Live::new(config)?);
     let mut service = Service::new("gate".to_owned(), door::Door(Arc::clone(&live)));
     for listener in &config.listen {
         let mut endpoint = ListenerConfig::tcp(listener.address.to_string())

@@ -7,7 +7,9 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 
-use super::{Start, StartError, body::Pool, connections::Connections, ids::Ids, shared::Shared};
+use super::{
+    StartError, body::Pool, connections::Connections, ids::Ids, shared::Shared, store::Uses,
+};
 use crate::{
     audit::{AuditError, AuditSink, Event, Metrics},
     config::{Config, WhenBlocked},
@@ -27,6 +29,8 @@ pub struct Process {
     pub held: Pool,
     /// Who is connected.
     pub connections: Arc<Connections>,
+    /// How requests came by their connections to the store.
+    pub store_uses: Arc<Uses>,
     /// Requests under way.
     active: AtomicUsize,
     /// Set when the process is to end.
@@ -40,16 +44,15 @@ impl Process {
     ///
     /// # Errors
     /// They cannot be opened.
-    pub fn new(config: &Config, start: Start) -> Result<Self, StartError> {
-        // The process that hands over still writes: what stands in its file is no accident.
-        let shared_file = start == Start::Upgrade;
+    pub fn new(config: &Config) -> Result<Self, StartError> {
         Ok(Self {
-            audit: AuditSink::open(&config.audit, shared_file)?,
+            audit: AuditSink::open(&config.audit)?,
             when_blocked: config.audit.when_blocked,
             metrics: Metrics::new()?,
             ids: Ids::default(),
             held: Pool::default(),
             connections: Arc::default(),
+            store_uses: Arc::default(),
             active: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             handed_over: AtomicBool::new(false),
@@ -133,8 +136,8 @@ impl Live {
     ///
     /// # Errors
     /// It cannot be put into force.
-    pub fn new(config: &Config, start: Start) -> Result<Self, StartError> {
-        let process = Arc::new(Process::new(config, start)?);
+    pub fn new(config: &Config) -> Result<Self, StartError> {
+        let process = Arc::new(Process::new(config)?);
         let shared = Shared::first(config, Arc::clone(&process));
         Ok(Self {
             process,

@@ -84,7 +84,8 @@ impl Shared {
     /// What the configuration says with which the process starts.
     #[must_use]
     pub fn first(config: &Config, process: Arc<Process>) -> Self {
-        Self::new(config, process, 1, store(config))
+        let store = store(config, &process);
+        Self::new(config, process, 1, store)
     }
 
     /// What the configuration says that takes the place of `before`.
@@ -94,7 +95,7 @@ impl Shared {
             // Its kept connections go on.
             Arc::clone(&before.store)
         } else {
-            store(config)
+            store(config, &before.process)
         };
         let process = Arc::clone(&before.process);
         Self::new(config, process, before.generation + 1, store)
@@ -155,9 +156,15 @@ fn base_domains(config: &Config) -> Vec<String> {
     domains
 }
 
-fn store(config: &Config) -> Arc<Store> {
+fn store(config: &Config, process: &Process) -> Arc<Store> {
     let options = connector_options(config);
-    Arc::new(Store::new(address(config), STORE_CONNECTIONS_KEPT, options))
+    let uses = Arc::clone(&process.store_uses);
+    Arc::new(Store::new(
+        address(config),
+        STORE_CONNECTIONS_KEPT,
+        options,
+        uses,
+    ))
 }
 
 fn address(config: &Config) -> StoreAddress {
