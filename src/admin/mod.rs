@@ -41,25 +41,15 @@ impl Admin {
                 ),
             },
             "/healthz" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
-            "/readyz" => match self.unready() {
+            "/readyz" => match self.0.process.unready() {
                 None => (StatusCode::OK, TEXT, "ready\n".to_owned()),
-                Some(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
+                Some(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, why.to_owned()),
             },
             _ => (
                 StatusCode::NOT_FOUND,
                 TEXT,
                 "/metrics, /healthz or /readyz\n".to_owned(),
             ),
-        }
-    }
-
-    fn unready(&self) -> Option<&'static str> {
-        if self.0.process.is_draining() {
-            Some("ending")
-        } else if self.0.process.is_blocked() {
-            Some("audit lines cannot be written")
-        } else {
-            None
         }
     }
 }

@@ -8,7 +8,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
+use super::event::{Continue, Decision, Event, Handshake, Lingered, PutEncryption, Reason};
 use super::file::AuditSink;
 use super::process::Process;
 use crate::s3::Operation;
@@ -22,6 +22,19 @@ pub enum Reload {
     Refused,
 }
 
+impl Reload {
+    /// Its row and its label.
+    fn label(self) -> (usize, &'static str) {
+        match self {
+            Self::Applied => (0, "applied"),
+            Self::Refused => (1, "refused"),
+        }
+    }
+}
+
+/// The first stands for handshakes that did not agree on one.
+const TLS_VERSIONS: [&str; 3] = ["none", "1.2", "1.3"];
+
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
@@ -30,7 +43,10 @@ pub struct Metrics {
     put_encryption: Grid,
     expect: Grid,
     lingers: Grid,
+    handshakes: Grid,
+    certificate_reloads: Grid,
     reloads: Grid,
+    proxy_refused: IntCounter,
     refused_bytes: IntCounter,
     request_bytes: IntCounter,
     response_bytes: IntCounter,
@@ -144,6 +160,24 @@ impl Metrics {
                 Lingered::ALL.len(),
                 1,
             )?,
+            handshakes: grid(
+                "sealgate_tls_handshakes_total",
+                "TLS handshakes with clients, by version (none where it was not agreed) and result.",
+                &["version", "result"],
+                TLS_VERSIONS.len(),
+                Handshake::ALL.len(),
+            )?,
+            certificate_reloads: grid(
+                "sealgate_tls_certificate_reloads_total",
+                "Certificates of a listener read again after their files changed, by result.",
+                &["result"],
+                2,
+                1,
+            )?,
+            proxy_refused: counter(
+                "sealgate_proxy_header_refused_total",
+                "Connections of trusted proxies closed for want of a PROXY protocol header, or for a malformed one.",
+            )?,
             reloads: grid(
                 "sealgate_config_reloads_total",
                 "Reloads of the configuration, by result.",
@@ -191,6 +225,7 @@ impl Metrics {
     fn begin_at_zero(&self) {
         for result in ["applied", "refused"] {
             self.reloads.vec.with_label_values(&[result]);
+            self.certificate_reloads.vec.with_label_values(&[result]);
         }
         for how in PutEncryption::ALL {
             self.put_encryption.vec.with_label_values(&[how.as_str()]);
@@ -233,12 +268,30 @@ impl Metrics {
         self.lingers.count(end as usize, 0, &[end.as_str()]);
     }
 
+    /// Counts a TLS handshake; `version` is `1.2`, `1.3`, or absent where none was agreed.
+    pub fn handshake(&self, version: Option<&str>, result: Handshake) {
+        let row = TLS_VERSIONS
+            .iter()
+            .position(|v| version == Some(*v))
+            .unwrap_or(0);
+        self.handshakes
+            .count(row, result as usize, &[TLS_VERSIONS[row], result.as_str()]);
+    }
+
+    /// Counts a reading of changed certificates.
+    pub fn certificates_reloaded(&self, result: Reload) {
+        let (row, name) = result.label();
+        self.certificate_reloads.count(row, 0, &[name]);
+    }
+
+    /// Counts a connection that had to begin with a PROXY protocol header and did not.
+    pub fn proxy_header_refused(&self) {
+        self.proxy_refused.inc();
+    }
+
     /// Counts a reload of the configuration.
     pub fn reloaded(&self, result: Reload) {
-        let (row, name) = match result {
-            Reload::Applied => (0, "applied"),
-            Reload::Refused => (1, "refused"),
-        };
+        let (row, name) = result.label();
         self.reloads.count(row, 0, &[name]);
     }
 
@@ -308,6 +361,9 @@ mod tests {
         metrics.observe(&put);
         metrics.observe(&event(Decision::Error, None));
         metrics.reloaded(Reload::Applied);
+        metrics.handshake(Some("1.3"), Handshake::Done);
+        metrics.handshake(None, Handshake::Timeout);
+        metrics.certificates_reloaded(Reload::Refused);
         let sink = AuditSink::to("nowhere", Box::new(std::io::sink()));
         metrics.encode(Some(&sink)).unwrap()
     }
@@ -323,6 +379,10 @@ mod tests {
             r#"sealgate_put_encryption_total{how="sealed"} 0"#,
             r#"sealgate_continue_total{how="store"} 2"#,
             r#"sealgate_lingers_total{end="done"} 2"#,
+            r#"sealgate_tls_handshakes_total{result="done",version="1.3"} 1"#,
+            r#"sealgate_tls_handshakes_total{result="timeout",version="none"} 1"#,
+            r#"sealgate_tls_certificate_reloads_total{result="refused"} 1"#,
+            "sealgate_proxy_header_refused_total 0",
             r#"sealgate_config_reloads_total{result="applied"} 1"#,
             "sealgate_refused_body_bytes_total 150",
             "sealgate_store_unconfirmed_total 1",

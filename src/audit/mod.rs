@@ -9,7 +9,7 @@ mod process;
 mod tail;
 
 pub use clock::TimeText;
-pub use event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
+pub use event::{Continue, Decision, Event, Handshake, Lingered, PutEncryption, Reason};
 pub use file::{AuditError, AuditSink};
 pub use line::{Stamp, write_line};
 pub use metrics::{Metrics, Reload};

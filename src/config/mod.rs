@@ -3,10 +3,13 @@
 //! A file is read into a tree that keeps duplicates and lines, then by typed readers that
 //! report what is wrong and go on. What this version cannot do is refused where it is demanded, never ignored.
 
+mod certificates;
+mod clients;
 mod endpoint;
 mod env;
 pub mod glob;
 mod limits;
+mod listen;
 mod masked;
 mod policies;
 mod problem;
@@ -27,9 +30,9 @@ pub use crate::policy::Multipart;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
 pub use types::{
-    Addressing, Audit, BodyRate, Client, Config, Denial, Endpoint, Limits, Linger, Listener,
-    ListenerTls, Mode, PlainHttp, PolicySource, Rule, Store, StoreTls, TlsVersion, Unconfirmed,
-    WhenBlocked,
+    Addressing, Audit, BodyRate, CertificateClient, Client, ClientAuth, Config, Denial, Endpoint,
+    Limits, Linger, Listener, ListenerTls, Mode, PlainHttp, PolicySource, Rule, Serve, Store,
+    StoreTls, TlsVersion, Unconfirmed, WhenBlocked,
 };
 
 impl Config {

@@ -13,8 +13,10 @@ use pingora_timeout::timeout;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
-    client::{Client, Link, Rest},
+    client::{Client, Rest},
+    enter::enter,
     forward::{After, forward},
+    health,
     judge::{Arrived, judge},
     linger::Linger,
     parsed::Parsed,
@@ -23,6 +25,7 @@ use super::{
     request::Ctx,
     shared::Shared,
 };
+use crate::config::Serve;
 use crate::http1::head::{Framing, Head, HeadError, HeadLimits, examine};
 
 /// What a connection is allowed.
@@ -69,11 +72,10 @@ impl ServerApp for Door {
 
 /// Serves one connection.
 async fn serve(live: &Live, stream: Stream, shutdown: &ShutdownWatch) {
-    let client = Arc::new(Client::of(&stream));
-    let mut rest = Rest {
-        stream: Box::new(stream),
-        ahead: BytesMut::new(),
+    let Some(entered) = enter(&live.current(), stream).await else {
+        return;
     };
+    let (client, mut rest) = (Arc::new(entered.client), entered.rest);
     loop {
         let limits = live.current().door;
         let arrived = arrival(&mut rest, &limits).await;
@@ -82,7 +84,14 @@ async fn serve(live: &Live, stream: Stream, shutdown: &ShutdownWatch) {
         let refused = match arrived {
             Arrival::Head(head) => match Parsed::of(&rest.ahead[head.skip..head.skip + head.len]) {
                 Ok(parsed) => {
-                    match request(gate, &client, &mut rest, &head, &parsed, shutdown).await {
+                    let keep = head.http11 && !parsed.closes() && !*shutdown.borrow();
+                    let done = match entered.serve {
+                        Serve::All => request(gate, &client, &mut rest, &head, &parsed, keep).await,
+                        Serve::Health => {
+                            health::answer(gate, &client, &mut rest, &head, &parsed, keep).await
+                        }
+                    };
+                    match done {
                         After::Keep => {
                             if rest.ahead.is_empty() {
                                 // An idle connection keeps no buffer.
@@ -116,7 +125,7 @@ async fn request(
     rest: &mut Rest,
     head: &Head,
     parsed: &Parsed,
-    shutdown: &ShutdownWatch,
+    keep: bool,
 ) -> After {
     let mut ctx = Ctx::new(gate);
     let arrived = Arrived {
@@ -124,7 +133,6 @@ async fn request(
         framing: head.framing,
         expectation: head.expect,
     };
-    let keep = head.http11 && !parsed.closes() && !*shutdown.borrow();
     let Some(answer) = judge(gate, &parsed.head(), arrived, &mut ctx) else {
         return forward(gate, rest, head, parsed, &mut ctx, keep).await;
     };
@@ -181,7 +189,10 @@ async fn arrival(rest: &mut Rest, limits: &DoorLimits) -> Arrival {
 /// Reads what is there and appends it to `ahead`.
 ///
 /// Through a buffer that all connections of a thread share, so that one that waits costs none.
-pub async fn read_some(stream: &mut Box<dyn Link>, ahead: &mut BytesMut) -> std::io::Result<usize> {
+pub async fn read_some<L: AsyncRead + Unpin>(
+    stream: &mut L,
+    ahead: &mut BytesMut,
+) -> std::io::Result<usize> {
     thread_local! {
         static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
     }

@@ -6,8 +6,9 @@ use ipnet::IpNet;
 use pingora::connectors::ConnectorOptions;
 
 use super::{
-    MOST_FIELDS,
+    MOST_FIELDS, StartError,
     door::DoorLimits,
+    enter::Entries,
     linger::Linger,
     process::Process,
     store::{Store, StoreAddress},
@@ -48,7 +49,9 @@ pub struct Shared {
     pub base_domains: Vec<String>,
     /// The hosts that may be named beside those; none: any.
     pub hosts: Vec<String>,
-    /// Whose `X-Forwarded-For` counts.
+    /// Where clients connect.
+    pub entries: Entries,
+    /// Whose `X-Forwarded-For`, `X-Forwarded-Proto` and PROXY protocol headers count.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether SSE-C is accepted without TLS.
     pub sse_c_over_http: bool,
@@ -62,11 +65,13 @@ pub struct Shared {
 
 impl Shared {
     /// What `config` says.
-    #[must_use]
-    pub fn new(config: &Config, process: Arc<Process>) -> Self {
+    ///
+    /// # Errors
+    /// A file that it names cannot be used.
+    pub fn new(config: &Config, process: Arc<Process>) -> Result<Self, StartError> {
         let limits = &config.limits;
         let capped = |n: u64, most: u64| usize::try_from(n.min(most)).unwrap_or(usize::MAX);
-        Self {
+        Ok(Self {
             process,
             door: DoorLimits {
                 head: HeadLimits {
@@ -92,12 +97,13 @@ impl Shared {
             store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
             base_domains: base_domains(config),
             hosts: config.hosts.clone(),
+            entries: Entries::new(config)?,
             trusted_proxies: config.trusted_proxies.clone(),
             sse_c_over_http: config.sse_c_over_http == PlainHttp::Allow,
             denial: config.denial,
             xml_bytes: capped(limits.xml_bytes, u64::MAX),
             form_bytes: capped(limits.form_bytes, u64::MAX),
-        }
+        })
     }
 }
 
