@@ -384,7 +384,7 @@ mod tests {
             r#"sealgate_tls_certificate_reloads_total{result="refused"} 1"#,
             "sealgate_proxy_header_refused_total 0",
             r#"sealgate_config_reloads_total{result="applied"} 1"#,
-            "sealgate_refused_body_bytes_total 150",
+            "sealgate_refused_body_bytes_total 160",
             "sealgate_store_unconfirmed_total 1",
             "sealgate_store_duration_seconds_count 2",
             "sealgate_audit_lost_total 0",

@@ -45,3 +45,12 @@ pub fn validity(der: &[u8]) -> Result<(i64, i64), String> {
         validity.not_after.timestamp(),
     ))
 }
+
+/// The public key of a certificate (DER), as `SubjectPublicKeyInfo` in DER.
+///
+/// # Errors
+/// It is not an X.509 certificate.
+pub fn public_key(der: &[u8]) -> Result<Vec<u8>, String> {
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
+    Ok(certificate.public_key().raw.to_vec())
+}

@@ -12,7 +12,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::identity::{identity, validity};
+use super::identity::{identity, public_key, validity};
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -111,9 +111,16 @@ pub fn load(cert: &Path, key: &Path) -> Result<Material, MaterialError> {
     })?;
     let (not_before, not_after) = validity(&chain[0]).unwrap_or((i64::MIN, leaf.not_after));
     let certified = CertifiedKey::new(chain, signing);
-    if let Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) =
-        certified.keys_match()
-    {
+    let fits = match certified.keys_match() {
+        Ok(()) => true,
+        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => false,
+        // rustls reads no certificate of version 1.
+        Err(_) => certified
+            .key
+            .public_key()
+            .is_none_or(|key| public_key(&certified.cert[0]).as_deref() == Ok(key.as_ref())),
+    };
+    if !fits {
         return Err(MaterialError::Mismatch {
             cert: cert.to_owned(),
             key: key.to_owned(),

@@ -7,8 +7,5 @@ pub mod identity;
 pub mod material;
 pub mod server;
 
-#[cfg(test)]
-mod tests;
-
 pub use material::{Material, MaterialError};
 pub use server::server_config;
