@@ -8,9 +8,10 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::event::{Continue, Decision, Event, Handshake, Lingered, PutEncryption, Reason};
+use super::event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
 use super::file::AuditSink;
 use super::process::Process;
+use super::transport::Transport;
 use crate::s3::Operation;
 
 /// How reading the configuration again ended.
@@ -24,16 +25,13 @@ pub enum Reload {
 
 impl Reload {
     /// Its row and its label.
-    fn label(self) -> (usize, &'static str) {
+    pub(super) fn label(self) -> (usize, &'static str) {
         match self {
             Self::Applied => (0, "applied"),
             Self::Refused => (1, "refused"),
         }
     }
 }
-
-/// The first stands for handshakes that did not agree on one.
-const TLS_VERSIONS: [&str; 3] = ["none", "1.2", "1.3"];
 
 /// All metrics of the process.
 pub struct Metrics {
@@ -43,10 +41,9 @@ pub struct Metrics {
     put_encryption: Grid,
     expect: Grid,
     lingers: Grid,
-    handshakes: Grid,
-    certificate_reloads: Grid,
+    /// Of what comes before HTTP.
+    pub transport: Transport,
     reloads: Grid,
-    proxy_refused: IntCounter,
     refused_bytes: IntCounter,
     request_bytes: IntCounter,
     response_bytes: IntCounter,
@@ -61,14 +58,14 @@ pub struct Metrics {
 
 /// A counter of labels from closed sets: a cell for each combination, filled when it is first counted, so that
 /// what never happened is not in the output.
-struct Grid {
-    vec: IntCounterVec,
+pub(super) struct Grid {
+    pub(super) vec: IntCounterVec,
     columns: usize,
     cells: Box<[OnceLock<IntCounter>]>,
 }
 
 impl Grid {
-    fn new(
+    pub(super) fn new(
         registry: &Registry,
         name: &str,
         help: &str,
@@ -85,7 +82,7 @@ impl Grid {
         })
     }
 
-    fn count(&self, row: usize, column: usize, labels: &[&str]) {
+    pub(super) fn count(&self, row: usize, column: usize, labels: &[&str]) {
         match self.cells.get(row * self.columns + column) {
             Some(cell) => cell
                 .get_or_init(|| self.vec.with_label_values(labels))
@@ -160,24 +157,7 @@ impl Metrics {
                 Lingered::ALL.len(),
                 1,
             )?,
-            handshakes: grid(
-                "sealgate_tls_handshakes_total",
-                "TLS handshakes with clients, by version (none where it was not agreed) and result.",
-                &["version", "result"],
-                TLS_VERSIONS.len(),
-                Handshake::ALL.len(),
-            )?,
-            certificate_reloads: grid(
-                "sealgate_tls_certificate_reloads_total",
-                "Certificates of a listener read again after their files changed, by result.",
-                &["result"],
-                2,
-                1,
-            )?,
-            proxy_refused: counter(
-                "sealgate_proxy_header_refused_total",
-                "Connections of trusted proxies closed for want of a PROXY protocol header, or for a malformed one.",
-            )?,
+            transport: Transport::register(&registry)?,
             reloads: grid(
                 "sealgate_config_reloads_total",
                 "Reloads of the configuration, by result.",
@@ -225,7 +205,6 @@ impl Metrics {
     fn begin_at_zero(&self) {
         for result in ["applied", "refused"] {
             self.reloads.vec.with_label_values(&[result]);
-            self.certificate_reloads.vec.with_label_values(&[result]);
         }
         for how in PutEncryption::ALL {
             self.put_encryption.vec.with_label_values(&[how.as_str()]);
@@ -268,27 +247,6 @@ impl Metrics {
         self.lingers.count(end as usize, 0, &[end.as_str()]);
     }
 
-    /// Counts a TLS handshake; `version` is `1.2`, `1.3`, or absent where none was agreed.
-    pub fn handshake(&self, version: Option<&str>, result: Handshake) {
-        let row = TLS_VERSIONS
-            .iter()
-            .position(|v| version == Some(*v))
-            .unwrap_or(0);
-        self.handshakes
-            .count(row, result as usize, &[TLS_VERSIONS[row], result.as_str()]);
-    }
-
-    /// Counts a reading of changed certificates.
-    pub fn certificates_reloaded(&self, result: Reload) {
-        let (row, name) = result.label();
-        self.certificate_reloads.count(row, 0, &[name]);
-    }
-
-    /// Counts a connection that had to begin with a PROXY protocol header and did not.
-    pub fn proxy_header_refused(&self) {
-        self.proxy_refused.inc();
-    }
-
     /// Counts a reload of the configuration.
     pub fn reloaded(&self, result: Reload) {
         let (row, name) = result.label();
@@ -328,6 +286,7 @@ fn build_info(registry: &Registry) -> prometheus::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::event::Handshake;
     use super::*;
     use std::io::Write as _;
     use std::process::{Command, Stdio};
@@ -361,9 +320,9 @@ mod tests {
         metrics.observe(&put);
         metrics.observe(&event(Decision::Error, None));
         metrics.reloaded(Reload::Applied);
-        metrics.handshake(Some("1.3"), Handshake::Done);
-        metrics.handshake(None, Handshake::Timeout);
-        metrics.certificates_reloaded(Reload::Refused);
+        metrics.transport.handshake(Some("1.3"), Handshake::Done);
+        metrics.transport.handshake(None, Handshake::Timeout);
+        metrics.transport.certificates_reloaded(Reload::Refused);
         let sink = AuditSink::to("nowhere", Box::new(std::io::sink()));
         metrics.encode(Some(&sink)).unwrap()
     }

@@ -7,9 +7,11 @@ mod line;
 mod metrics;
 mod process;
 mod tail;
+mod transport;
 
 pub use clock::TimeText;
 pub use event::{Continue, Decision, Event, Handshake, Lingered, PutEncryption, Reason};
 pub use file::{AuditError, AuditSink};
 pub use line::{Stamp, write_line};
 pub use metrics::{Metrics, Reload};
+pub use transport::Transport;

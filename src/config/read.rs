@@ -164,27 +164,26 @@ fn transit(
     trusted: &[IpNet],
     certificates: &[CertificateClient],
 ) {
-    if listen.iter().any(|l| l.proxy_protocol)
+    let relayed = listen.iter().any(|l| l.proxy_protocol);
+    let nobody = fields
+        .get("trusted_proxies")
+        .is_none_or(|n| n.items().is_empty());
+    if relayed
         && trusted.is_empty()
-        && fields
-            .get("trusted_proxies")
-            .is_none_or(|n| n.items().is_empty())
+        && nobody
+        && let Some(node) = fields.get("listen")
     {
-        if let Some(node) = fields.get("listen") {
-            node.error("proxy_protocol is true, and trusted_proxies names nobody who may send the header: name the relays there");
-        }
+        node.error("proxy_protocol is true, and trusted_proxies names nobody who may send the header: name the relays there");
     }
     let asks = |l: &Listener| {
-        l.tls
-            .as_ref()
-            .is_some_and(|tls| tls.client_auth != ClientAuth::None)
+        let tls = l.tls.as_ref();
+        tls.is_some_and(|tls| tls.client_auth != ClientAuth::None)
     };
-    if !certificates.is_empty() && !listen.iter().any(asks) {
-        if let Some(node) = fields.get("clients") {
-            node.warn(
-                "names certificates, and no listener asks for one: set listen[].tls.client_ca",
-            );
-        }
+    if !certificates.is_empty()
+        && !listen.iter().any(asks)
+        && let Some(node) = fields.get("clients")
+    {
+        node.warn("names certificates, and no listener asks for one: set listen[].tls.client_ca");
     }
 }
 
@@ -282,15 +281,13 @@ fn store_tls(node: &Node<'_>, endpoint: Option<&Endpoint>) -> Option<StoreTls> {
         Some(node) => Some(Some(node.parsed(host)?)),
         None => Some(None),
     };
-    if let Ok(Some(path)) = &ca {
-        if let Some(node) = fields.get("ca") {
-            certificates::roots(&node, path, true);
-        }
+    if let (Ok(Some(path)), Some(node)) = (&ca, fields.get("ca")) {
+        certificates::roots(&node, path, true);
     }
-    if let (Ok(Some(cert)), Ok(Some(key))) = (&cert, &key) {
-        if let Some((cert_node, key_node)) = fields.get("cert").zip(fields.get("key")) {
-            certificates::pair((&cert_node, cert), (&key_node, key));
-        }
+    if let (Ok(Some(cert)), Ok(Some(key))) = (&cert, &key)
+        && let Some((cert_node, key_node)) = fields.get("cert").zip(fields.get("key"))
+    {
+        certificates::pair((&cert_node, cert), (&key_node, key));
     }
     let client = match (cert.ok()?, key.ok()?) {
         (Some(cert), Some(key)) => Some((cert, key)),

@@ -358,30 +358,6 @@ fn single_errors() {
             "cannot read no.pem",
         ),
         (
-            "listen: [{address: '127.0.0.1:1', proxy_protocol: true}]",
-            "trusted_proxies names nobody",
-        ),
-        (
-            "listen: [{address: '127.0.0.1:1', serve: metrics}]",
-            "is not one of all, health",
-        ),
-        (
-            "listen: [{address: '127.0.0.1:0'}, {address: '127.0.0.1:1'}]",
-            "port 0 is for a single listener",
-        ),
-        (
-            "clients: [{certificate: 'a b', principal: 'arn:aws:iam::111122223333:root'}]",
-            "is not a certificate's name",
-        ),
-        (
-            "clients: [{certificate: a, access_key: b, principal: 'arn:aws:iam::111122223333:root'}]",
-            "stands beside an access key",
-        ),
-        (
-            "clients: [{certificate: a, principal: 'arn:aws:iam::111122223333:root'}, {certificate: A, principal: 'arn:aws:iam::111122223333:root'}]",
-            "is there twice",
-        ),
-        (
             "clients: [{access_key: a, principal: app}]",
             "is not the ARN of a principal",
         ),
@@ -447,6 +423,38 @@ fn single_errors() {
         got.len() == 2 && got[0].contains("is not a bucket's name"),
         "{got:?}"
     );
+}
+
+#[test]
+fn single_errors_of_listeners_and_clients() {
+    for (more, expect) in [
+        (
+            "listen: [{address: '127.0.0.1:1', proxy_protocol: true}]",
+            "trusted_proxies names nobody",
+        ),
+        (
+            "listen: [{address: '127.0.0.1:1', serve: metrics}]",
+            "is not one of all, health",
+        ),
+        (
+            "listen: [{address: '127.0.0.1:0'}, {address: '127.0.0.1:1'}]",
+            "port 0 is for a single listener",
+        ),
+        (
+            "clients: [{certificate: 'a b', principal: 'arn:aws:iam::111122223333:root'}]",
+            "is not a certificate's name",
+        ),
+        (
+            "clients: [{certificate: a, access_key: b, principal: 'arn:aws:iam::111122223333:root'}]",
+            "stands beside an access key",
+        ),
+        (
+            "clients: [{certificate: a, principal: 'arn:aws:iam::111122223333:root'}, {certificate: A, principal: 'arn:aws:iam::111122223333:root'}]",
+            "is there twice",
+        ),
+    ] {
+        one_error(more, expect);
+    }
 }
 
 #[test]

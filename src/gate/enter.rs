@@ -18,7 +18,7 @@ use super::{
     tls::Tls,
 };
 use crate::{
-    audit::Metrics,
+    audit::Transport,
     config::{Config, Listener, Serve},
     transit::proxy_protocol::{self, Header, ProxyError, Terminated},
 };
@@ -64,7 +64,7 @@ impl Entries {
     }
 
     /// Reads certificates again whose files have changed; to be called now and then.
-    pub fn refresh(&self, metrics: &Metrics) {
+    pub fn refresh(&self, metrics: &Transport) {
         for tls in self.0.iter().filter_map(|entry| entry.tls.as_ref()) {
             tls.refresh(metrics);
         }
@@ -107,7 +107,7 @@ pub struct Entered {
 /// Takes a connection in. `None`: it is to be closed.
 pub async fn enter(shared: &Shared, mut stream: Stream) -> Option<Entered> {
     let entry = shared.entries.of(&stream)?;
-    let metrics = &shared.process.metrics;
+    let metrics = &shared.process.metrics.transport;
     let within = shared.door.header_timeout;
     let mut client = Client::of(&stream);
     let mut ahead = BytesMut::new();

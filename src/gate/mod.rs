@@ -152,7 +152,7 @@ fn flush_regularly(live: &Arc<Live>) {
             current.store.reap();
             if looked.elapsed() >= LOOK_AT_FILES_EVERY {
                 looked = Instant::now();
-                current.entries.refresh(&live.process.metrics);
+                current.entries.refresh(&live.process.metrics.transport);
             }
             drop(live);
             std::thread::sleep(FLUSH_EVERY);

@@ -15,7 +15,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{ahead::Ahead, client::Link};
 use crate::{
-    audit::{Handshake, Metrics, Reload},
+    audit::{Handshake, Reload, Transport},
     config::ListenerTls,
     tls::{MaterialError, identity::identity, server_config},
     transit::Identity,
@@ -60,7 +60,7 @@ impl Tls {
 
     /// Reads the files again where one has changed; connections that are open stay as they are. What cannot be used
     /// leaves the old in force, until the next change.
-    pub fn refresh(&self, metrics: &Metrics) {
+    pub fn refresh(&self, metrics: &Transport) {
         let mut seen = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
         let now = stamps(&self.source);
         if *seen == now {
@@ -86,7 +86,7 @@ impl Tls {
         &self,
         stream: Ahead,
         within: Duration,
-        metrics: &Metrics,
+        metrics: &Transport,
     ) -> Option<Secured> {
         let acceptor = TlsAcceptor::from(self.current.load_full());
         let (result, why) = match timeout(within, acceptor.accept(stream)).await {
