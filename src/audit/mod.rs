@@ -6,6 +6,7 @@ mod file;
 mod line;
 mod metrics;
 mod process;
+mod standing;
 mod tail;
 mod transport;
 
@@ -14,4 +15,5 @@ pub use event::{Continue, Decision, Event, Handshake, Lingered, PutEncryption, R
 pub use file::{AuditError, AuditSink};
 pub use line::{Stamp, write_line};
 pub use metrics::{Metrics, Reload};
+pub use standing::Standing;
 pub use transport::Transport;

@@ -81,7 +81,6 @@ fn top(node: &Node<'_>) -> Option<Config> {
         "upgrade_socket",
     ])?;
     fields.refuse("keys", None, LATER);
-    fields.refuse("upgrade_socket", None, LATER);
     let account = match fields.get("account") {
         Some(node) => node.parsed(account),
         None => Some("111122223333".to_owned()),
@@ -122,14 +121,10 @@ fn top(node: &Node<'_>) -> Option<Config> {
         Some(node) => audit(&node),
         None => Some(Audit::default()),
     };
-    let drain = match fields.get("shutdown").map(|node| node.fields(&["drain"])) {
-        Some(Some(fields)) => match fields.get("drain") {
-            Some(node) => node.time(),
-            None => Some(DRAIN),
-        },
-        Some(None) => None,
-        None => Some(DRAIN),
-    };
+    let drain = drain(&fields);
+    let upgrade_socket = fields
+        .get("upgrade_socket")
+        .and_then(|node| Some(node.reading.resolve(&node.text()?)));
     let base_domains = base_domains(&fields);
     let hosts = hosts(&fields);
     let trusted_proxies = trusted_proxies(&fields);
@@ -154,6 +149,7 @@ fn top(node: &Node<'_>) -> Option<Config> {
         limits: limits?,
         audit: audit?,
         drain: drain?,
+        upgrade_socket,
     })
 }
 
@@ -184,6 +180,17 @@ fn transit(
         && let Some(node) = fields.get("clients")
     {
         node.warn("names certificates, and no listener asks for one: set listen[].tls.client_ca");
+    }
+}
+
+fn drain(fields: &Fields<'_>) -> Option<Duration> {
+    match fields.get("shutdown").map(|node| node.fields(&["drain"])) {
+        Some(Some(fields)) => match fields.get("drain") {
+            Some(node) => node.time(),
+            None => Some(DRAIN),
+        },
+        Some(None) => None,
+        None => Some(DRAIN),
     }
 }
 

@@ -14,13 +14,14 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
     client::{Client, Rest},
-    enter::enter,
+    connections::Most,
+    enter::{Entered, enter, is_relayed},
     forward::{After, forward},
     health,
     judge::{Arrived, judge},
     linger::Linger,
     parsed::Parsed,
-    process::Live,
+    process::{Live, Process},
     refusal,
     request::Ctx,
     shared::Shared,
@@ -55,6 +56,9 @@ enum Arrival {
     Refused(HeadError),
 }
 
+/// How often an idle connection looks whether the process is ending.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 /// Accepts connections.
 pub struct Door(pub Arc<Live>);
 
@@ -65,26 +69,48 @@ impl ServerApp for Door {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        serve(&self.0, stream, shutdown).await;
+        let live = &self.0;
+        let turned_away = || live.process.metrics.turned_away();
+        let gate = live.current();
+        let peer = Client::of(&stream).ip;
+        let relayed = is_relayed(&gate, &stream, peer);
+        let most = gate.most;
+        let at_first = Most {
+            from_one: most.from_one.filter(|_| !relayed),
+            ..most
+        };
+        let Some(mut open) = live.process.connections.admit(peer, at_first) else {
+            // Not answered: whoever opens too many must not cost an answer each.
+            turned_away();
+            return None;
+        };
+        let entered = enter(&gate, stream).await?;
+        drop(gate);
+        if relayed && !open.from(entered.client.ip, most.from_one) {
+            turned_away();
+            return None;
+        }
+        serve(live, entered, shutdown).await;
         None
     }
 }
 
 /// Serves one connection.
-async fn serve(live: &Live, stream: Stream, shutdown: &ShutdownWatch) {
-    let Some(entered) = enter(&live.current(), stream).await else {
-        return;
-    };
+async fn serve(live: &Live, entered: Entered, shutdown: &ShutdownWatch) {
     let (client, mut rest) = (Arc::new(entered.client), entered.rest);
     loop {
         let limits = live.current().door;
-        let arrived = arrival(&mut rest, &limits).await;
+        let arrived = arrival(&mut rest, &limits, &live.process).await;
         // A request is served by the configuration that is in force when its head is there.
         let gate = &live.current();
         let refused = match arrived {
-            Arrival::Head(head) => match Parsed::of(&rest.ahead[head.skip..head.skip + head.len]) {
+            Arrival::Head(head) => match Parsed::of(
+                &rest.ahead[head.skip..head.skip + head.len],
+                &gate.store_authority,
+            ) {
                 Ok(parsed) => {
-                    let keep = head.http11 && !parsed.closes() && !*shutdown.borrow();
+                    let ending = *shutdown.borrow() || gate.process.is_draining();
+                    let keep = head.http11 && !parsed.closes() && !ending;
                     let done = match entered.serve {
                         Serve::All => request(gate, &client, &mut rest, &head, &parsed, keep).await,
                         Serve::Health => {
@@ -144,7 +170,7 @@ async fn request(
     match sent {
         Err(_) => After::Abort,
         Ok(()) if keep => After::Keep,
-        Ok(()) if bodiless && rest.ahead.is_empty() => After::Close,
+        Ok(()) if bodiless => After::of(rest, head, parsed),
         Ok(()) => After::Linger,
     }
 }
@@ -155,13 +181,9 @@ async fn linger(gate: &Shared, rest: Rest) {
 }
 
 /// Waits for a head. Bytes beyond it stay in `rest.ahead`, behind the head.
-async fn arrival(rest: &mut Rest, limits: &DoorLimits) -> Arrival {
-    if rest.ahead.is_empty() {
-        let first = read_some(&mut rest.stream, &mut rest.ahead);
-        match timeout(limits.idle_timeout, first).await {
-            Err(_) | Ok(Err(_) | Ok(0)) => return Arrival::Gone,
-            Ok(Ok(_)) => {}
-        }
+async fn arrival(rest: &mut Rest, limits: &DoorLimits, process: &Process) -> Arrival {
+    if rest.ahead.is_empty() && !first_bytes(rest, limits.idle_timeout, process).await {
+        return Arrival::Gone;
     }
     match examine(&rest.ahead, &limits.head) {
         Ok(Some(head)) => return Arrival::Head(head),
@@ -184,6 +206,23 @@ async fn arrival(rest: &mut Rest, limits: &DoorLimits) -> Arrival {
     timeout(limits.header_timeout, whole)
         .await
         .unwrap_or(Arrival::TimedOut)
+}
+
+/// Waits for the first bytes of a request; false where none come.
+async fn first_bytes(rest: &mut Rest, mut idle: Duration, process: &Process) -> bool {
+    loop {
+        let slice = idle.min(LOOK_EVERY);
+        let first = read_some(&mut rest.stream, &mut rest.ahead);
+        match timeout(slice, first).await {
+            Ok(read) => return read.is_ok_and(|n| n > 0),
+            // The client has had a whole slice to begin another request.
+            Err(_) if process.is_draining() => return false,
+            Err(_) => idle -= slice,
+        }
+        if idle.is_zero() {
+            return false;
+        }
+    }
 }
 
 /// Reads what is there and appends it to `ahead`.

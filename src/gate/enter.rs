@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -32,7 +33,10 @@ struct Entry {
 }
 
 /// All listeners of a configuration.
-pub struct Entries(Vec<Entry>);
+pub struct Entries {
+    all: Vec<Entry>,
+    source: Vec<Listener>,
+}
 
 impl Entries {
     /// Reads the certificates.
@@ -55,30 +59,44 @@ impl Entries {
                 })?,
             })
         };
-        config
-            .listen
-            .iter()
-            .map(entry)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        Ok(Self {
+            all: config
+                .listen
+                .iter()
+                .map(entry)
+                .collect::<Result<_, StartError>>()?,
+            source: config.listen.clone(),
+        })
+    }
+
+    /// Those of the configuration that takes this one's place. Where its addresses are others, these stay: nobody listens there.
+    ///
+    /// # Errors
+    /// As [`Entries::new`].
+    pub fn after(self: &Arc<Self>, config: &Config) -> Result<Arc<Self>, StartError> {
+        let now = config.listen.iter().map(|l| l.address);
+        if self.source == config.listen || !self.source.iter().map(|l| l.address).eq(now) {
+            return Ok(Arc::clone(self));
+        }
+        Self::new(config).map(Arc::new)
     }
 
     /// Reads certificates again whose files have changed; to be called now and then.
     pub fn refresh(&self, metrics: &Transport) {
-        for tls in self.0.iter().filter_map(|entry| entry.tls.as_ref()) {
+        for tls in self.all.iter().filter_map(|entry| entry.tls.as_ref()) {
             tls.refresh(metrics);
         }
     }
 
     /// The listener that a connection came to. None where the configuration has it no more.
     fn of(&self, stream: &Stream) -> Option<&Entry> {
-        if let [only] = &self.0[..] {
+        if let [only] = &self.all[..] {
             return Some(only);
         }
         let socket = stream.get_socket_digest()?;
         let local = *socket.local_addr()?.as_inet()?;
         let ip = local.ip().to_canonical();
-        let of_port = || self.0.iter().filter(|e| e.address.port() == local.port());
+        let of_port = || self.all.iter().filter(|e| e.address.port() == local.port());
         let everywhere = |v4: bool| {
             of_port().find(move |e| e.address.ip().is_unspecified() && e.address.is_ipv4() == v4)
         };
@@ -87,6 +105,11 @@ impl Entries {
             .or_else(|| everywhere(ip.is_ipv4()))
             .or_else(|| everywhere(false))
     }
+}
+
+/// Whether a connection is to begin with the header of a trusted relay: its peer is not the client.
+pub fn is_relayed(shared: &Shared, stream: &Stream, peer: IpAddr) -> bool {
+    is_trusted(shared, peer) && shared.entries.of(stream).is_some_and(|e| e.proxy_protocol)
 }
 
 /// What a listener offers by ALPN, best first (`h2`, `http/1.1`). Nothing: ALPN is not spoken, and clients take it for HTTP/1.1.

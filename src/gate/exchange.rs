@@ -5,6 +5,8 @@
 //! write on either side. The promises of the handshake that need a look at the bytes are kept here
 //! (RFC 9110 section 10.1.1): one `100 Continue` at most, none unasked for, and ours where the store stays silent.
 
+mod clock;
+
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
@@ -29,7 +31,7 @@ use super::{
 use crate::{
     audit::Continue,
     http1::{
-        chunked::ChunkedScanner,
+        chunked::{ChunkedScanner, END, put_chunk},
         response::{Framing, ResponseHead, examine},
     },
     s3::RequestHead,
@@ -131,6 +133,10 @@ pub struct Exchange<'a> {
     interim: u8,
     started: Instant,
     moved: Instant,
+    /// Since when nothing moves, where it is the client that is waited for.
+    waits_for_client: Option<Instant>,
+    /// How long the client was waited for.
+    client_time: Duration,
     timer: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
@@ -160,6 +166,8 @@ impl<'a> Exchange<'a> {
             interim: 0,
             started: now,
             moved: now,
+            waits_for_client: None,
+            client_time: Duration::ZERO,
             timer: None,
         }
     }
@@ -214,6 +222,9 @@ impl<'a> Exchange<'a> {
     async fn wait(&mut self, enough: impl Fn(&Self) -> bool) -> Result<(), Fault> {
         poll_fn(|cx| {
             let mut any = false;
+            if let Some(since) = self.waits_for_client.take() {
+                self.client_time += since.elapsed();
+            }
             loop {
                 let moved = self.poll_up(cx)? | self.poll_down(cx)?;
                 if enough(self) {
@@ -231,6 +242,9 @@ impl<'a> Exchange<'a> {
                     .timer
                     .get_or_insert_with(|| Box::pin(pingora_timeout::sleep(next)));
                 if timer.as_mut().poll(cx).is_pending() {
+                    if self.sends_body() && self.client_owes() {
+                        self.waits_for_client = Some(Instant::now());
+                    }
                     return Poll::Pending;
                 }
                 self.timer = None;
@@ -337,6 +351,9 @@ impl<'a> Exchange<'a> {
         match read {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) if matches!(self.answer, Answer::Close) => {
+                if self.request.http11 {
+                    self.down.bytes.put_slice(END);
+                }
                 self.complete()?;
                 Ok(true)
             }
@@ -385,11 +402,12 @@ impl<'a> Exchange<'a> {
     /// The final response begins.
     fn begin(&mut self, head: &ResponseHead) -> Result<(), Fault> {
         self.request.waiting = false;
-        self.keep_store = head.keep;
+        // A response that came before the request was out is one to a request that was not read.
+        self.keep_store = head.keep && self.upload.is_done() && self.up.is_clear();
         self.keep_client = self.request.keep
             && self.request.http11
             && self.upload.is_done()
-            && head.framing != Framing::Close;
+            && !self.request.shared.process.is_draining();
         let raw = self.heard.split_to(head.len);
         reply::note(&raw, head.status, self.request.ctx);
         let reply = Reply {
@@ -444,6 +462,12 @@ impl<'a> Exchange<'a> {
                 }
                 (belong, count, end)
             }
+            Answer::Close if self.request.http11 => {
+                let data = self.down.bytes.split_off(start);
+                put_chunk(&data, &mut self.down.bytes);
+                self.request.ctx.bytes_out += came as u64;
+                return Ok(());
+            }
             Answer::Close => (came, came, false),
             Answer::Head | Answer::Came(_) | Answer::Done => (0, 0, true),
         };
@@ -465,52 +489,6 @@ impl<'a> Exchange<'a> {
                 unrecorded(&error);
                 Fault::Unrecorded
             })
-    }
-
-    /// Whether it is the store's turn.
-    fn store_owes(&self) -> bool {
-        let asked = self.upload.is_done() || self.up.is_broken() || self.request.waiting;
-        let answers = !matches!(self.answer, Answer::Head | Answer::Done);
-        !self.up.is_clear() || (self.down.is_clear() && (asked || answers))
-    }
-
-    /// Whether it is the client's turn.
-    fn client_owes(&self) -> bool {
-        !self.down.is_clear() || !self.store_owes()
-    }
-
-    /// How long until the clock must be looked at.
-    fn next_check(&self) -> Duration {
-        let door = &self.request.shared.door;
-        let store = self.request.shared.response_timeout;
-        let limit = match (self.store_owes(), self.client_owes()) {
-            (true, false) => store,
-            (false, true) => door.idle_timeout,
-            _ => store.min(door.idle_timeout),
-        };
-        let mut next = limit.saturating_sub(self.moved.elapsed());
-        if self.request.waiting {
-            next = next.min(door.continue_timeout.saturating_sub(self.started.elapsed()));
-        }
-        // Whose turn it is may change meanwhile.
-        next.min(store).min(door.idle_timeout)
-    }
-
-    fn check_time(&mut self) -> Result<(), Fault> {
-        let door = &self.request.shared.door;
-        if self.request.waiting && self.started.elapsed() >= door.continue_timeout {
-            self.invite(Continue::Timeout);
-            self.moved = Instant::now();
-            return Ok(());
-        }
-        let still = self.moved.elapsed();
-        if self.store_owes() && still >= self.request.shared.response_timeout {
-            return Err(Fault::StoreSilent);
-        }
-        if self.client_owes() && still >= door.idle_timeout {
-            return Err(Fault::ClientSilent);
-        }
-        Ok(())
     }
 }
 

@@ -36,15 +36,14 @@ pub async fn answer(
         .then(|| page(gate, parsed.head().target))
         .flatten();
     let sent = if let Some((status, text)) = probe {
-        let connection = if keep { "keep-alive" } else { "close" };
-        let body = if parsed.method == Method::HEAD {
-            ""
-        } else {
-            text
+        let body = match parsed.method {
+            Method::HEAD => String::new(),
+            _ => format!("{text}\n"),
         };
+        let connection = if keep { "keep-alive" } else { "close" };
         let answer = format!(
             "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n{body}",
-            text.len()
+            text.len() + 1
         );
         rest.stream.write_all(answer.as_bytes()).await
     } else {
@@ -74,9 +73,9 @@ pub async fn answer(
 
 fn page(gate: &Shared, target: &[u8]) -> Option<(&'static str, &'static str)> {
     match target.split(|&b| b == b'?').next()? {
-        b"/healthz" => Some(("200 OK", "ok\n")),
+        b"/healthz" => Some(("200 OK", "ok")),
         b"/readyz" => Some(match gate.process.unready() {
-            None => ("200 OK", "ready\n"),
+            None => ("200 OK", "ready"),
             Some(why) => ("503 Service Unavailable", why),
         }),
         _ => None,
