@@ -233,3 +233,24 @@ def test_sse_c_goes_by_the_clients_connection(gate):
         with connect(gate.address) as wire:
             wire.request("PUT", "/locked/k", *SSE_C, *headers, body=b"x")
             assert wire.answer().status == status
+
+
+def test_connections_are_counted_for_the_client_behind_a_relay(scratch):
+    store = FakeStore()
+    proxy = Sealgate(scratch / "relayed-limit", store.endpoint, RULES, trusted_proxies=["127.0.0.1/32"],
+                     limits={"connections_per_source": 2})
+    proxy.config["listen"] = [{"address": proxy.address, "proxy_protocol": True}]
+    with proxy:
+        wires = []
+        for source, served in ((CLIENT, True), (CLIENT, True), (CLIENT, False), ("198.51.100.8", True)):
+            wire = Wire(proxy.address)
+            wires.append(wire)
+            try:
+                wire.send(v1(source))
+                wire.request("GET", "/open/k")
+                assert served == (wire.answer("GET").status == 200)
+            except (EOFError, ConnectionError):
+                assert not served
+        for wire in wires:
+            wire.close()
+    store.stop()

@@ -5,6 +5,7 @@ import ssl
 import time
 
 import pytest
+import yaml
 
 from harness.certificates import Authority
 from harness.fakestore import FakeStore
@@ -285,3 +286,18 @@ def test_tls_to_the_store(scratch, pki, other_pki):
         assert _through(scratch, "store-ca", store.port, {**names, "ca": str(other_pki.cert), **pem(ours)}) == 503
     finally:
         store.stop()
+
+
+def test_a_changed_configuration_changes_new_connections(scratch, pki, store):
+    proxy = Sealgate(scratch / "tls-changed", store.endpoint, RULES)
+    tls = pem(pki.issue("changed", "DNS:localhost"))
+    proxy.config["listen"] = [{"address": proxy.address, "tls": tls}]
+    with proxy, secure(proxy.address, pki.cert, **only(ssl.TLSVersion.TLSv1_2)) as old:
+        tls["min_version"] = "1.3"
+        proxy.config_file.write_text(yaml.safe_dump(proxy.config, sort_keys=False))
+        wait_until("the reload", lambda: proxy.metric("sealgate_config_reloads_total", result="applied") == 1, 5)
+        with pytest.raises((ssl.SSLError, OSError)):
+            secure(proxy.address, pki.cert, **only(ssl.TLSVersion.TLSv1_2))
+        with secure(proxy.address, pki.cert) as wire:
+            assert put(proxy, wire, "open")[1]["tls"] == "1.3"
+        assert put(proxy, old, "open")[1]["tls"] == "1.2"
