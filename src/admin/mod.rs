@@ -85,14 +85,7 @@ impl Admin {
 
     fn ready(&self) -> Answer {
         let process = &self.live.process;
-        let unready = if process.is_draining() || process.is_handed_over() {
-            Some("ending")
-        } else if process.is_blocked() {
-            Some("audit lines cannot be written")
-        } else {
-            None
-        };
-        if let Some(why) = unready {
+        if let Some(why) = process.unready() {
             return Answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n"));
         }
         let generation = self.live.current().generation;

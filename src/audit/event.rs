@@ -60,6 +60,8 @@ names! {
         Request "request",
         /// An `Expect` other than `100-continue`.
         Expect "expect",
+        /// The listener is for health only.
+        Listener "listener",
         /// A limit of the configuration.
         Limit "limit",
         /// The request was not complete in time, or the client left.
@@ -86,6 +88,22 @@ names! {
         EarlyFinal "early_final",
         /// Refused here, before the body.
         Refused "refused",
+    }
+}
+
+names! {
+    /// How a TLS handshake of a client ended.
+    Handshake {
+        /// The connection is ready.
+        Done "done",
+        /// The client's certificate is not accepted, or is missing.
+        Certificate "certificate",
+        /// The two sides have no version, cipher or protocol in common, or it was not TLS.
+        Failed "failed",
+        /// The client left.
+        Gone "gone",
+        /// `limits.header_timeout` was over.
+        Timeout "timeout",
     }
 }
 
@@ -142,7 +160,7 @@ pub struct Event<'a> {
     pub verified: bool,
     /// The client's address, after trusted proxies.
     pub source_ip: Option<IpAddr>,
-    /// The TLS version of the client's connection, `1.2` or `1.3`; absent without TLS.
+    /// The TLS version of the client's connection, `1.2` or `1.3`, from a trusted proxy `unknown` and older ones, too; absent without TLS.
     pub tls: Option<&'a str>,
     /// `User-Agent`; its first 512 bytes are written.
     pub user_agent: Option<&'a [u8]>,

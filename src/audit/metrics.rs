@@ -12,6 +12,7 @@ use super::event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
 use super::process::Process;
 use super::sink::AuditSink;
 use super::standing::{Gauges, Standing};
+use super::transport::Transport;
 use crate::s3::Operation;
 
 /// How reading the configuration again ended.
@@ -23,6 +24,16 @@ pub enum Reload {
     Refused,
 }
 
+impl Reload {
+    /// Its row and its label.
+    pub(super) fn label(self) -> (usize, &'static str) {
+        match self {
+            Self::Applied => (0, "applied"),
+            Self::Refused => (1, "refused"),
+        }
+    }
+}
+
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
@@ -31,6 +42,8 @@ pub struct Metrics {
     put_encryption: Grid,
     expect: Grid,
     lingers: Grid,
+    /// Of what comes before HTTP.
+    pub transport: Transport,
     reloads: Grid,
     refused_bytes: IntCounter,
     request_bytes: IntCounter,
@@ -49,14 +62,14 @@ pub struct Metrics {
 
 /// A counter of labels from closed sets: a cell for each combination, filled when it is first counted, so that
 /// what never happened is not in the output.
-struct Grid {
-    vec: IntCounterVec,
+pub(super) struct Grid {
+    pub(super) vec: IntCounterVec,
     columns: usize,
     cells: Box<[OnceLock<IntCounter>]>,
 }
 
 impl Grid {
-    fn new(
+    pub(super) fn new(
         registry: &Registry,
         name: &str,
         help: &str,
@@ -73,7 +86,7 @@ impl Grid {
         })
     }
 
-    fn count(&self, row: usize, column: usize, labels: &[&str]) {
+    pub(super) fn count(&self, row: usize, column: usize, labels: &[&str]) {
         match self.cells.get(row * self.columns + column) {
             Some(cell) => cell
                 .get_or_init(|| self.vec.with_label_values(labels))
@@ -148,6 +161,7 @@ impl Metrics {
                 Lingered::ALL.len(),
                 1,
             )?,
+            transport: Transport::register(&registry)?,
             reloads: grid(
                 "sealgate_config_reloads_total",
                 "Reloads of the configuration, by result.",
@@ -242,10 +256,7 @@ impl Metrics {
 
     /// Counts a reload of the configuration.
     pub fn reloaded(&self, result: Reload) {
-        let (row, name) = match result {
-            Reload::Applied => (0, "applied"),
-            Reload::Refused => (1, "refused"),
-        };
+        let (row, name) = result.label();
         self.reloads.count(row, 0, &[name]);
     }
 
@@ -312,6 +323,7 @@ fn build_info(registry: &Registry) -> prometheus::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::event::Handshake;
     use super::*;
     use std::io::Write as _;
     use std::process::{Command, Stdio};
@@ -345,6 +357,9 @@ mod tests {
         metrics.observe(&put);
         metrics.observe(&event(Decision::Error, None));
         metrics.reloaded(Reload::Applied);
+        metrics.transport.handshake(Some("1.3"), Handshake::Done);
+        metrics.transport.handshake(None, Handshake::Timeout);
+        metrics.transport.certificates_reloaded(Reload::Refused);
         let sink = AuditSink::to("nowhere", Box::new(std::io::sink()));
         metrics.encode(Some(&sink)).unwrap()
     }
@@ -360,8 +375,12 @@ mod tests {
             r#"sealgate_put_encryption_total{how="sealed"} 0"#,
             r#"sealgate_continue_total{how="store"} 2"#,
             r#"sealgate_lingers_total{end="done"} 2"#,
+            r#"sealgate_tls_handshakes_total{result="done",version="1.3"} 1"#,
+            r#"sealgate_tls_handshakes_total{result="timeout",version="none"} 1"#,
+            r#"sealgate_tls_certificate_reloads_total{result="refused"} 1"#,
+            "sealgate_proxy_header_refused_total 0",
             r#"sealgate_config_reloads_total{result="applied"} 1"#,
-            "sealgate_refused_body_bytes_total 150",
+            "sealgate_refused_body_bytes_total 160",
             "sealgate_store_unconfirmed_total 1",
             "sealgate_store_duration_seconds_count 2",
             "sealgate_audit_lost_total 0",

@@ -13,14 +13,16 @@ mod sink;
 mod socket;
 mod standing;
 mod tail;
+mod transport;
 
 #[cfg(test)]
 mod socket_tests;
 
 pub use clock::TimeText;
-pub use event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
+pub use event::{Continue, Decision, Event, Handshake, Lingered, PutEncryption, Reason};
 pub use line::{Stamp, write_line};
 pub use metrics::{Metrics, Reload};
 pub use pipe::Pipe;
 pub use sink::{AuditError, AuditSink};
 pub use standing::Standing;
+pub use transport::Transport;

@@ -4,10 +4,13 @@
 //! report what is wrong and go on. What this version cannot do is refused where it is demanded, never ignored.
 
 mod audit;
+mod certificates;
+mod clients;
 mod endpoint;
 mod env;
 pub mod glob;
 mod limits;
+mod listen;
 mod masked;
 mod policies;
 mod problem;
@@ -30,9 +33,9 @@ pub use crate::policy::Multipart;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
 pub use types::{
-    Addressing, Audit, BodyRate, Client, Config, Denial, Endpoint, Limits, Linger, Listener,
-    ListenerTls, Mode, PlainHttp, PolicySource, Rotate, Rule, Store, StoreTls, TlsVersion,
-    Unconfirmed, WhenBlocked,
+    Addressing, Audit, BodyRate, CertificateClient, Client, ClientAuth, Config, Denial, Endpoint,
+    Limits, Linger, Listener, ListenerTls, Mode, PlainHttp, PolicySource, Rotate, Rule, Serve,
+    Store, StoreTls, TlsVersion, Unconfirmed, WhenBlocked,
 };
 
 impl Config {

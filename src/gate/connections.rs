@@ -59,16 +59,7 @@ impl Connections {
         if most.all.is_some_and(|most| before >= most) {
             return None;
         }
-        if let Some(most) = most.from_one {
-            let mut by_source = self.by_source();
-            let count = by_source.entry(source).or_default();
-            if *count >= most {
-                return None;
-            }
-            *count += 1;
-            open.source = Some(source);
-        }
-        Some(open)
+        open.from(source, most.from_one).then_some(open)
     }
 
     fn by_source(&self) -> MutexGuard<'_, HashMap<IpAddr, u64>> {
@@ -83,6 +74,26 @@ impl Connections {
 pub struct Open {
     connections: Arc<Connections>,
     source: Option<IpAddr>,
+}
+
+impl Open {
+    /// Counts the connection for `source`, which has none of its own yet; false: it is one too many.
+    #[must_use]
+    pub fn from(&mut self, source: IpAddr, most: Option<u64>) -> bool {
+        let Some(most) = most else {
+            return true;
+        };
+        let mut by_source = self.connections.by_source();
+        let count = by_source.entry(source).or_default();
+        if *count >= most {
+            self.connections.refused.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        *count += 1;
+        drop(by_source);
+        self.source = Some(source);
+        true
+    }
 }
 
 impl Drop for Open {

@@ -13,8 +13,11 @@ use pingora_timeout::timeout;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
-    client::{Client, Link, Rest},
+    client::{Client, Rest},
+    connections::Most,
+    enter::{Entered, enter, is_relayed},
     forward::{After, forward},
+    health,
     judge::{Arrived, judge},
     linger::Linger,
     parsed::Parsed,
@@ -23,6 +26,7 @@ use super::{
     request::Ctx,
     shared::Shared,
 };
+use crate::config::Serve;
 use crate::http1::head::{Framing, Head, HeadError, HeadLimits, examine};
 
 /// What a connection is allowed.
@@ -65,23 +69,32 @@ impl ServerApp for Door {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let client = Arc::new(Client::of(&stream));
         let live = &self.0;
-        let connections = &live.process.connections;
-        // Not answered: whoever opens too many must not cost an answer each.
-        if let Some(_open) = connections.admit(client.ip, live.current().most) {
-            serve(live, client, stream, shutdown).await;
+        let gate = live.current();
+        let peer = Client::of(&stream).ip;
+        let relayed = is_relayed(&gate, &stream, peer);
+        let most = gate.most;
+        let at_first = Most {
+            from_one: most.from_one.filter(|_| !relayed),
+            ..most
+        };
+        let Some(mut open) = live.process.connections.admit(peer, at_first) else {
+            // Not answered: whoever opens too many must not cost an answer each.
+            return None;
+        };
+        let entered = enter(&gate, stream).await?;
+        drop(gate);
+        if relayed && !open.from(entered.client.ip, most.from_one) {
+            return None;
         }
+        serve(live, entered, shutdown).await;
         None
     }
 }
 
 /// Serves one connection.
-async fn serve(live: &Live, client: Arc<Client>, stream: Stream, shutdown: &ShutdownWatch) {
-    let mut rest = Rest {
-        stream: Box::new(stream),
-        ahead: BytesMut::new(),
-    };
+async fn serve(live: &Live, entered: Entered, shutdown: &ShutdownWatch) {
+    let (client, mut rest) = (Arc::new(entered.client), entered.rest);
     loop {
         let limits = live.current().door;
         let arrived = arrival(&mut rest, &limits, &live.process).await;
@@ -93,7 +106,15 @@ async fn serve(live: &Live, client: Arc<Client>, stream: Stream, shutdown: &Shut
                 &gate.store_authority,
             ) {
                 Ok(parsed) => {
-                    match request(gate, &client, &mut rest, &head, &parsed, shutdown).await {
+                    let ending = *shutdown.borrow() || gate.process.is_draining();
+                    let keep = head.http11 && !parsed.closes() && !ending;
+                    let done = match entered.serve {
+                        Serve::All => request(gate, &client, &mut rest, &head, &parsed, keep).await,
+                        Serve::Health => {
+                            health::answer(gate, &client, &mut rest, &head, &parsed, keep).await
+                        }
+                    };
+                    match done {
                         After::Keep => {
                             if rest.ahead.is_empty() {
                                 // An idle connection keeps no buffer.
@@ -127,7 +148,7 @@ async fn request(
     rest: &mut Rest,
     head: &Head,
     parsed: &Parsed,
-    shutdown: &ShutdownWatch,
+    keep: bool,
 ) -> After {
     let mut ctx = Ctx::new(gate);
     let arrived = Arrived {
@@ -135,8 +156,6 @@ async fn request(
         framing: head.framing,
         expectation: head.expect,
     };
-    let ending = *shutdown.borrow() || gate.process.is_draining();
-    let keep = head.http11 && !parsed.closes() && !ending;
     let Some(answer) = judge(gate, &parsed.head(), arrived, &mut ctx) else {
         return forward(gate, rest, head, parsed, &mut ctx, keep).await;
     };
@@ -206,7 +225,10 @@ async fn first_bytes(rest: &mut Rest, mut idle: Duration, process: &Process) -> 
 /// Reads what is there and appends it to `ahead`.
 ///
 /// Through a buffer that all connections of a thread share, so that one that waits costs none.
-pub async fn read_some(stream: &mut Box<dyn Link>, ahead: &mut BytesMut) -> std::io::Result<usize> {
+pub async fn read_some<L: AsyncRead + Unpin>(
+    stream: &mut L,
+    ahead: &mut BytesMut,
+) -> std::io::Result<usize> {
     thread_local! {
         static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
     }

@@ -77,6 +77,18 @@ impl Process {
         self.when_blocked == WhenBlocked::Refuse && self.audit.is_blocked()
     }
 
+    /// Why no request should be sent here now; none: it is ready.
+    #[must_use]
+    pub fn unready(&self) -> Option<&'static str> {
+        if self.is_draining() || self.is_handed_over() {
+            Some("ending")
+        } else if self.is_blocked() {
+            Some("audit lines cannot be written")
+        } else {
+            None
+        }
+    }
+
     /// Whether the process is to end: no connection serves another request.
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -138,7 +150,7 @@ impl Live {
     /// It cannot be put into force.
     pub fn new(config: &Config) -> Result<Self, StartError> {
         let process = Arc::new(Process::new(config)?);
-        let shared = Shared::first(config, Arc::clone(&process));
+        let shared = Shared::first(config, Arc::clone(&process))?;
         Ok(Self {
             process,
             current: ArcSwap::from_pointee(shared),

@@ -75,6 +75,10 @@ pub struct Ctx {
     pub key: Option<Vec<u8>>,
     /// After trusted proxies.
     pub source_ip: IpAddr,
+    /// The TLS version of the client's connection, after trusted proxies.
+    pub tls: Option<&'static str>,
+    /// Whether the principal is proved.
+    pub verified: bool,
     /// The caller's ARN.
     pub principal: Option<String>,
     /// `AES256`, `aws:kms`, `aws:kms:dsse`, `sse-c`.
@@ -136,6 +140,8 @@ impl Ctx {
             bucket: None,
             key: None,
             source_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            tls: None,
+            verified: false,
             principal: None,
             sse_requested: None,
             sse_confirmed: None,
@@ -219,7 +225,8 @@ impl Ctx {
             rule: self.rule.as_deref(),
             principal: self.principal.as_deref(),
             source_ip: Some(self.source_ip),
-            tls: self.client.as_ref().and_then(|c| c.tls),
+            verified: self.verified,
+            tls: self.tls,
             user_agent: seen.user_agent,
             trace_id: seen.trace_id,
             sse_requested: self.sse_requested,
