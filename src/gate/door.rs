@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use super::{
     client::{Client, Link, Rest},
     forward::{After, forward},
+    h2::{self, Preface},
     judge::{Arrived, judge},
     linger::Linger,
     parsed::Parsed,
@@ -44,6 +45,8 @@ pub struct DoorLimits {
 enum Arrival {
     /// A complete head at the start of the buffer.
     Head(Head),
+    /// The start of an HTTP/2 connection.
+    Http2,
     /// The client closed, was silent, or broke off: nothing to answer.
     Gone,
     /// The head took too long.
@@ -68,15 +71,16 @@ impl ServerApp for Door {
 }
 
 /// Serves one connection.
-async fn serve(live: &Live, stream: Stream, shutdown: &ShutdownWatch) {
+async fn serve(live: &Arc<Live>, stream: Stream, shutdown: &ShutdownWatch) {
     let client = Arc::new(Client::of(&stream));
     let mut rest = Rest {
         stream: Box::new(stream),
         ahead: BytesMut::new(),
     };
+    let mut first = true;
     loop {
         let limits = live.current().door;
-        let arrived = arrival(&mut rest, &limits).await;
+        let arrived = arrival(&mut rest, &limits, std::mem::take(&mut first)).await;
         // A request is served by the configuration that is in force when its head is there.
         let gate = &live.current();
         let refused = match arrived {
@@ -100,6 +104,7 @@ async fn serve(live: &Live, stream: Stream, shutdown: &ShutdownWatch) {
                 }
                 Err(error) => Some(error),
             },
+            Arrival::Http2 => return h2::serve(live, &client, rest, shutdown).await,
             Arrival::Gone => return,
             Arrival::TimedOut => None,
             Arrival::Refused(error) => Some(error),
@@ -110,7 +115,7 @@ async fn serve(live: &Live, stream: Stream, shutdown: &ShutdownWatch) {
 }
 
 /// Serves one request, whose head stands at the start of `rest.ahead`.
-async fn request(
+pub async fn request(
     gate: &Arc<Shared>,
     client: &Arc<Client>,
     rest: &mut Rest,
@@ -146,19 +151,17 @@ async fn linger(gate: &Shared, rest: Rest) {
     gate.process.metrics.lingered(ended);
 }
 
-/// Waits for a head. Bytes beyond it stay in `rest.ahead`, behind the head.
-async fn arrival(rest: &mut Rest, limits: &DoorLimits) -> Arrival {
+/// Waits for a head. Bytes beyond it stay in `rest.ahead`, behind the head. `first`: of the connection.
+async fn arrival(rest: &mut Rest, limits: &DoorLimits, first: bool) -> Arrival {
     if rest.ahead.is_empty() {
-        let first = read_some(&mut rest.stream, &mut rest.ahead);
-        match timeout(limits.idle_timeout, first).await {
+        let read = read_some(&mut rest.stream, &mut rest.ahead);
+        match timeout(limits.idle_timeout, read).await {
             Err(_) | Ok(Err(_) | Ok(0)) => return Arrival::Gone,
             Ok(Ok(_)) => {}
         }
     }
-    match examine(&rest.ahead, &limits.head) {
-        Ok(Some(head)) => return Arrival::Head(head),
-        Ok(None) => {}
-        Err(error) => return Arrival::Refused(error),
+    if let Some(arrived) = look(&rest.ahead, limits, first) {
+        return arrived;
     }
     let whole = async {
         loop {
@@ -166,16 +169,30 @@ async fn arrival(rest: &mut Rest, limits: &DoorLimits) -> Arrival {
                 Err(_) | Ok(0) => return Arrival::Gone,
                 Ok(_) => {}
             }
-            match examine(&rest.ahead, &limits.head) {
-                Ok(Some(head)) => return Arrival::Head(head),
-                Ok(None) => {}
-                Err(error) => return Arrival::Refused(error),
+            if let Some(arrived) = look(&rest.ahead, limits, first) {
+                return arrived;
             }
         }
     };
     timeout(limits.header_timeout, whole)
         .await
         .unwrap_or(Arrival::TimedOut)
+}
+
+/// What has arrived; `None` while it is incomplete.
+fn look(ahead: &[u8], limits: &DoorLimits, first: bool) -> Option<Arrival> {
+    if first {
+        match Preface::of(ahead) {
+            Preface::Whole => return Some(Arrival::Http2),
+            Preface::Part => return None,
+            Preface::Other => {}
+        }
+    }
+    match examine(ahead, &limits.head) {
+        Ok(Some(head)) => Some(Arrival::Head(head)),
+        Ok(None) => None,
+        Err(error) => Some(Arrival::Refused(error)),
+    }
 }
 
 /// Reads what is there and appends it to `ahead`.

@@ -6,6 +6,9 @@ mod client;
 mod door;
 mod exchange;
 mod forward;
+mod h2;
+mod h2_head;
+mod h2_stream;
 mod ids;
 mod judge;
 mod linger;
@@ -154,10 +157,12 @@ fn tls_settings(tls: &crate::config::ListenerTls) -> Result<TlsSettings, StartEr
         tls.cert.display().to_string(),
         tls.key.display().to_string(),
     );
-    TlsSettings::intermediate(&cert, &key).map_err(|e| StartError::Tls {
+    let mut settings = TlsSettings::intermediate(&cert, &key).map_err(|e| StartError::Tls {
         path: tls.cert.clone(),
         message: e.to_string(),
-    })
+    })?;
+    settings.enable_h2();
+    Ok(settings)
 }
 
 /// Lines of reads wait for company where there are many; not longer than this.
@@ -198,8 +203,12 @@ impl ShutdownSignalWatch for Drain {
         self.process.drain();
         tracing::info!(within = ?self.within, "ending: requests under way may finish");
         let deadline = Instant::now() + self.within;
-        while self.process.active() > 0 && Instant::now() < deadline {
+        loop {
+            // Once at least: HTTP/2 connections say goodbye.
             tokio::time::sleep(Duration::from_millis(20)).await;
+            if self.process.active() == 0 || Instant::now() >= deadline {
+                break;
+            }
         }
         ShutdownSignal::FastShutdown
     }

@@ -2,10 +2,11 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::{StartError, body::Pool, ids::Ids, shared::Shared};
 use crate::{
@@ -28,7 +29,7 @@ pub struct Process {
     /// Requests under way.
     active: AtomicUsize,
     /// Set when the process is to end.
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
 }
 
 impl Process {
@@ -44,7 +45,7 @@ impl Process {
             ids: Ids::default(),
             held: Pool::default(),
             active: AtomicUsize::new(0),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
         })
     }
 
@@ -69,12 +70,18 @@ impl Process {
     /// Whether the process is to end: no connection serves another request.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        *self.draining.borrow()
     }
 
     /// Says that the process is to end.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.send_replace(true);
+    }
+
+    /// For those who wait for [`Process::drain`].
+    #[must_use]
+    pub fn drains(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
     }
 
     /// Requests under way.
