@@ -244,7 +244,7 @@ def test_what_is_no_field_ends_the_connection(h2, fake, fields):
 
 
 def test_paths_go_on_byte_for_byte(h2, fake):
-    for path in ("/open//a/../b", "/open/./a", "/open/a%2Fb%20?x=%23&y", "/open/a|b^c\\d{e}\"f", "//open/a", "/open/?prefix=/&list-type=2"):
+    for path in ("/open//a/../b", "/open/./a", "/open/a%2Fb%20?x=%23&y", "/open/a|b^c\\d{e}\"f", "/open/?prefix=/&list-type=2"):
         assert h2.get(path).status == 200, path
         assert fake.last().target == path
 
@@ -551,6 +551,12 @@ def _cpu(pid: int) -> float:
 @pytest.mark.parametrize("delay", [0, 0.002])
 def test_a_rapid_reset_flood_is_bounded(gate, fake, delay):
     """10,000 streams opened and reset: the connection is ended long before, others are served."""
+    def behave(link, seen):
+        if seen.target == "/open/flood":
+            time.sleep(0.2)
+        return honest(link, seen)
+
+    fake.behave = behave
     asked = len(fake.seen)
     before, cpu = gate.memory_kib(), _cpu(gate.process.pid)
     with H2(gate.address) as h2:

@@ -22,6 +22,7 @@ use pingora::server::ShutdownWatch;
 use pingora_timeout::timeout;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Semaphore,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -29,7 +30,7 @@ use tokio::{
 use super::{
     client::{Client, Rest},
     door::DoorLimits,
-    h2_stream::{self, Ended, SEND_BUFFER},
+    h2_stream::{self, Connected, Ended, SEND_BUFFER},
     process::Live,
 };
 
@@ -51,6 +52,8 @@ const MOST_ERRORS: usize = 1024;
 /// Streams that were answered early: frames that are under way are thrown away in silence for so long.
 const MOST_ANSWERED_EARLY: usize = 512;
 const ANSWERED_EARLY: Duration = Duration::from_secs(3);
+/// Streams that wait for their request's end after the response: their windows are half of the connection's.
+const MOST_LINGERING: usize = 4;
 /// How long a client has to end a connection that was told to end.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -86,7 +89,13 @@ pub async fn serve(live: &Arc<Live>, client: &Arc<Client>, rest: Rest, shutdown:
         return;
     };
     let mut streams = JoinSet::new();
-    let ended = run(live, client, &mut connection, &mut streams, shutdown).await;
+    let on = Connected {
+        live: Arc::clone(live),
+        client: Arc::clone(client),
+        shutdown: shutdown.clone(),
+        lingers: Arc::new(Semaphore::new(MOST_LINGERING)),
+    };
+    let ended = run(&on, &mut connection, &mut streams).await;
     if let End::Abuse = ended {
         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         let sent = std::future::poll_fn(|cx| connection.poll_closed(cx));
@@ -106,23 +115,21 @@ enum End {
 }
 
 async fn run(
-    live: &Arc<Live>,
-    client: &Arc<Client>,
+    on: &Connected,
     connection: &mut Connection<Io, Bytes>,
     streams: &mut JoinSet<Ended>,
-    shutdown: &ShutdownWatch,
 ) -> End {
     let mut resets = Resets::new();
     let mut ending = false;
     let mut quiet = Instant::now();
-    let mut ends = Box::pin(told_to_end(live.process.drains(), shutdown.clone()));
+    let mut ends = Box::pin(told_to_end(on.live.process.drains(), on.shutdown.clone()));
     loop {
         let full = streams.len() >= MOST_STREAMS as usize;
         let idle = streams.is_empty();
         let patience = if ending {
             GOODBYE
         } else {
-            live.current().door.idle_timeout
+            on.live.current().door.idle_timeout
         };
         tokio::select! {
             biased;
@@ -134,13 +141,7 @@ async fn run(
             }
             accepted = accept(connection, full) => match accepted {
                 Some(Ok((request, respond))) => {
-                    streams.spawn(h2_stream::serve(
-                        Arc::clone(live),
-                        Arc::clone(client),
-                        request,
-                        respond,
-                        shutdown.clone(),
-                    ));
+                    streams.spawn(h2_stream::serve(request, respond, on.clone()));
                 }
                 Some(Err(_)) | None => return End::Usual,
             },
@@ -291,8 +292,8 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = false)]
-    async fn giving_up_is_bounded() {
+    #[test]
+    fn giving_up_is_bounded() {
         let mut resets = Resets::new();
         let allowed = (0..1000).filter(|_| resets.allow()).count();
         assert!((256..300).contains(&allowed), "{allowed}");

@@ -7,7 +7,7 @@
 //! resets it with `NO_ERROR`, behind the response (RFC 9113 section 8.1).
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
     pin::Pin,
     sync::{
@@ -15,6 +15,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use ::h2::{Reason, RecvStream, SendStream, server::SendResponse};
@@ -23,7 +24,11 @@ use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts,
 };
 use pingora::{protocols::SocketDigest, server::ShutdownWatch};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
+};
 
 use super::{
     client::{Client, Link, Rest},
@@ -46,6 +51,10 @@ pub const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of a response's head at most: a store's, and what is added to it.
 const MOST_HEAD: usize = 80 * 1024;
 
+/// How long a stream stays after a response that came before the request's end, its window closed, for the client to
+/// read the response and to end the request by itself: curl 7.88 reports an error where the reset comes along with it.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// How a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -55,15 +64,26 @@ pub enum Ended {
     GivenUp,
 }
 
+/// What a stream has from its connection.
+#[derive(Clone)]
+pub struct Connected {
+    /// The process.
+    pub live: Arc<Live>,
+    /// Who is at the other end.
+    pub client: Arc<Client>,
+    /// Whether the process ends.
+    pub shutdown: ShutdownWatch,
+    /// How many streams may [linger](LINGER) at a time.
+    pub lingers: Arc<Semaphore>,
+}
+
 /// Serves the one request of a stream.
 pub async fn serve(
-    live: Arc<Live>,
-    client: Arc<Client>,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
-    shutdown: ShutdownWatch,
+    on: Connected,
 ) -> Ended {
-    let gate = live.current();
+    let gate = on.live.current();
     let (parts, body) = request.into_parts();
     let understood = understand(&parts, body.is_end_stream(), &gate.door.head);
     let chunked = matches!(&understood, Ok((_, head, _)) if head.framing == Announced::Chunked);
@@ -77,6 +97,8 @@ pub async fn serve(
         heard: BytesMut::new(),
         out: Out::Head(respond),
         given_up: Arc::new(AtomicBool::new(false)),
+        lingers: on.lingers,
+        linger: None,
     };
     drop(parts);
     if poll_fn(|cx| Poll::Ready(link.poll_gone(cx).is_ready())).await {
@@ -90,10 +112,10 @@ pub async fn serve(
     let after = match understood {
         Ok((written, head, parsed)) => {
             rest.ahead = written;
-            door::request(&gate, &client, &mut rest, &head, &parsed, &shutdown).await
+            door::request(&gate, &on.client, &mut rest, &head, &parsed, &on.shutdown).await
         }
         Err(error) => {
-            refusal::refuse_head(&gate, &client, &mut rest, Some(error)).await;
+            refusal::refuse_head(&gate, &on.client, &mut rest, Some(error)).await;
             After::Close
         }
     };
@@ -137,6 +159,8 @@ struct StreamLink {
     heard: BytesMut,
     out: Out,
     given_up: Arc<AtomicBool>,
+    lingers: Arc<Semaphore>,
+    linger: Option<(Pin<Box<Sleep>>, OwnedSemaphorePermit)>,
 }
 
 /// What is to come of the response.
@@ -153,6 +177,24 @@ impl StreamLink {
     fn gone(&self) -> io::Error {
         self.given_up.store(true, Ordering::Relaxed);
         io::ErrorKind::ConnectionReset.into()
+    }
+
+    /// Waits for the request's end, for a while. What comes is thrown away and makes no room for more.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (sleep, _) = match &mut self.linger {
+            Some(linger) => linger,
+            None => {
+                let Ok(permit) = Arc::clone(&self.lingers).try_acquire_owned() else {
+                    return Poll::Ready(());
+                };
+                self.linger.insert((Box::pin(sleep(LINGER)), permit))
+            }
+        };
+        if sleep.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        while let Some(Ok(_)) = ready!(self.body.poll_data(cx)) {}
+        Poll::Ready(())
     }
 
     /// Takes what `buf` has of the response's head; how many bytes belong to it.
@@ -305,13 +347,16 @@ impl AsyncWrite for StreamLink {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if let Out::Body(stream, None) = &mut this.out {
             if stream.send_data(Bytes::new(), true).is_err() {
                 return Poll::Ready(Err(this.gone()));
             }
             this.out = Out::Done;
+        }
+        if matches!(this.out, Out::Done) && !this.ended && !this.body.is_end_stream() {
+            ready!(this.poll_linger(cx));
         }
         Poll::Ready(Ok(()))
     }
