@@ -90,7 +90,7 @@ fn what_is_named_exists() {
             };
             let words: Vec<_> = rest.split_whitespace().collect();
             match words.as_slice() {
-                ["demo" | "run" | "check", ..]
+                ["demo" | "run" | "check" | "completions" | "man", ..]
                 | [
                     "policy",
                     "check" | "test" | "prove" | "expand" | "generate",

@@ -5,6 +5,8 @@
 //! write on either side. The promises of the handshake that need a look at the bytes are kept here
 //! (RFC 9110 section 10.1.1): one `100 Continue` at most, none unasked for, and ours where the store stays silent.
 
+mod clock;
+
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
@@ -131,6 +133,10 @@ pub struct Exchange<'a> {
     interim: u8,
     started: Instant,
     moved: Instant,
+    /// Since when nothing moves, where it is the client that is waited for.
+    waits_for_client: Option<Instant>,
+    /// How long the client was waited for.
+    client_time: Duration,
     timer: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
@@ -160,6 +166,8 @@ impl<'a> Exchange<'a> {
             interim: 0,
             started: now,
             moved: now,
+            waits_for_client: None,
+            client_time: Duration::ZERO,
             timer: None,
         }
     }
@@ -214,6 +222,9 @@ impl<'a> Exchange<'a> {
     async fn wait(&mut self, enough: impl Fn(&Self) -> bool) -> Result<(), Fault> {
         poll_fn(|cx| {
             let mut any = false;
+            if let Some(since) = self.waits_for_client.take() {
+                self.client_time += since.elapsed();
+            }
             loop {
                 let moved = self.poll_up(cx)? | self.poll_down(cx)?;
                 if enough(self) {
@@ -234,6 +245,9 @@ impl<'a> Exchange<'a> {
                     .timer
                     .get_or_insert_with(|| Box::pin(pingora_timeout::sleep(next)));
                 if timer.as_mut().poll(cx).is_pending() {
+                    if self.sends_body() && self.client_owes() {
+                        self.waits_for_client = Some(Instant::now());
+                    }
                     return Poll::Pending;
                 }
                 self.timer = None;
@@ -392,7 +406,8 @@ impl<'a> Exchange<'a> {
         self.keep_client = self.request.keep
             && self.request.http11
             && self.upload.is_done()
-            && head.framing != Framing::Close;
+            && head.framing != Framing::Close
+            && !self.request.shared.process.is_draining();
         let raw = self.heard.split_to(head.len);
         reply::note(&raw, head.status, self.request.ctx);
         let reply = Reply {
@@ -468,52 +483,6 @@ impl<'a> Exchange<'a> {
                 unrecorded(&error);
                 Fault::Unrecorded
             })
-    }
-
-    /// Whether it is the store's turn.
-    fn store_owes(&self) -> bool {
-        let asked = self.upload.is_done() || self.up.is_broken() || self.request.waiting;
-        let answers = !matches!(self.answer, Answer::Head | Answer::Done);
-        !self.up.is_clear() || (self.down.is_clear() && (asked || answers))
-    }
-
-    /// Whether it is the client's turn.
-    fn client_owes(&self) -> bool {
-        !self.down.is_clear() || !self.store_owes()
-    }
-
-    /// How long until the clock must be looked at.
-    fn next_check(&self) -> Duration {
-        let door = &self.request.shared.door;
-        let store = self.request.shared.response_timeout;
-        let limit = match (self.store_owes(), self.client_owes()) {
-            (true, false) => store,
-            (false, true) => door.idle_timeout,
-            _ => store.min(door.idle_timeout),
-        };
-        let mut next = limit.saturating_sub(self.moved.elapsed());
-        if self.request.waiting {
-            next = next.min(door.continue_timeout.saturating_sub(self.started.elapsed()));
-        }
-        // Whose turn it is may change meanwhile.
-        next.min(store).min(door.idle_timeout)
-    }
-
-    fn check_time(&mut self) -> Result<(), Fault> {
-        let door = &self.request.shared.door;
-        if self.request.waiting && self.started.elapsed() >= door.continue_timeout {
-            self.invite(Continue::Timeout);
-            self.moved = Instant::now();
-            return Ok(());
-        }
-        let still = self.moved.elapsed();
-        if self.store_owes() && still >= self.request.shared.response_timeout {
-            return Err(Fault::StoreSilent);
-        }
-        if self.client_owes() && still >= door.idle_timeout {
-            return Err(Fault::ClientSilent);
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,287 @@
+"""deploy/kubernetes: what Kustomize builds is valid, holds together, keeps its promises, and its configurations run."""
+
+import contextlib
+import http.client
+import ssl
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from harness import manifests
+from harness.commands import run
+from harness.fakestore import FakeStore
+from harness.manifests import build, one, pod, sealgate_of
+from harness.process import Process, free_port, listening
+from harness.tools import ROOT, sealgate
+
+OVERLAYS = ["overlays/gateway", "overlays/sidecar"]
+#: the oldest one that README.md names, and the newest that is known
+VERSIONS = ["1.30", kubernetes_validate.latest_version()]
+#: kinds of the Prometheus operator, of which there is no schema here
+OPERATOR = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+DNS = ((("kubernetes.io/metadata.name", "kube-system"),), (("k8s-app", "kube-dns"),), (("TCP", 53), ("UDP", 53)))
+STORE = ((("kubernetes.io/metadata.name", "minio"),), (("app", "minio"),), (("TCP", 9000),))
+PROMETHEUS = ((("kubernetes.io/metadata.name", "monitoring"),), (("app.kubernetes.io/name", "prometheus"),), (("TCP", 9090),))
+SECRETS = {
+    "sealgate-tls": lambda: {k: manifests.certificate()[k] for k in ("tls.crt", "tls.key")},
+    "sealgate-store": lambda: {"ca.crt": manifests.certificate()["ca.crt"]},
+    "sealgate-store-client": manifests.certificate,
+}
+VALUES = {
+    "sealgate-clients/access_key": "AKIAIOSFODNN7EXAMPLE", "sealgate-clients/secret_key": "a secret",
+    "app-s3/access_key": "AKIAIOSFODNN7EXAMPLE", "app-s3/secret_key": "a secret",
+}
+
+
+def deployment(overlay: str) -> dict:
+    return one(build(overlay), "Deployment", "sealgate" if "gateway" in overlay else "app")
+
+
+def laid_out(overlay: str, root) -> tuple:
+    """The configuration in its place, and the environment."""
+    path = manifests.lay_out(root, deployment(overlay), build(overlay), {name: make() for name, make in SECRETS.items()})
+    return path, manifests.environment(sealgate_of(deployment(overlay)), VALUES)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("folder", [*OVERLAYS, "store"])
+def test_valid(folder, version):
+    for resource in build(folder):
+        if resource["kind"] not in OPERATOR:
+            kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_everything_is_there():
+    kinds = lambda folder: {r["kind"] for r in build(folder)}  # noqa: E731
+    assert kinds("overlays/gateway") >= {
+        "Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor", "PrometheusRule", "ConfigMap"}
+    assert kinds("overlays/sidecar") >= {"Deployment", "NetworkPolicy", "PodMonitor", "PrometheusRule", "ConfigMap"}
+    # No Secret is in the repository, so none can be a default that somebody forgets to change.
+    assert not any("Secret" in kinds(folder) for folder in OVERLAYS)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_alerts_are_those_of_prometheus(overlay):
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text())
+    assert one(build(overlay), "PrometheusRule", "sealgate")["spec"] == rules, "base/prometheusrule.yaml differs from deploy/prometheus/rules.yaml"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_configuration_loads(overlay, tmp_path):
+    path, env = laid_out(overlay, tmp_path)
+    assert run([sealgate(), "check", "--config", path], env).ok()
+    # Nothing stands in for a variable that is not set.
+    name = "APP_ACCESS_KEY"
+    done = run([sealgate(), "check", "--config", path], {k: v for k, v in env.items() if k != name})
+    assert done.code == 1 and name in done.err
+
+
+@contextlib.contextmanager
+def running(overlay: str, root, store: str | None = None):
+    """Sealgate with the Pod's files, environment and arguments, and the ports that it has here: those of the Pod may be taken."""
+    path, env = laid_out(overlay, root)
+    config = yaml.safe_load(path.read_text())
+    ports = {"s3": free_port(), "admin": free_port()}
+    config["listen"][0]["address"] = f"127.0.0.1:{ports['s3']}"
+    config["admin"]["address"] = f"127.0.0.1:{ports['admin']}"
+    config["store"]["endpoint"] = store or config["store"]["endpoint"]
+    manifests.write_volume(path.parent, {path.name: yaml.safe_dump(config).encode()})
+    process = Process("sealgate", [sealgate(), *sealgate_of(deployment(overlay))["args"][:-1], path], root / "log", env)
+    try:
+        process.wait_ready(lambda: listening(ports["s3"]) and listening(ports["admin"]))
+        yield config, ports
+    finally:
+        process.stop(15)
+
+
+def ask(port: int, method: str, path: str, body: bytes | None = None, trust: ssl.SSLContext | None = None, **headers: str) -> tuple[int, bytes]:
+    """Status and body."""
+    if trust:
+        link = http.client.HTTPSConnection("localhost", port, timeout=5, context=trust)
+    else:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(link):
+        link.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = link.getresponse()
+        return answer.status, answer.read()
+
+
+def trusting() -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=manifests.certificate()["ca.crt"].decode())
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_configuration_runs(overlay, tmp_path):
+    with running(overlay, tmp_path) as (config, ports):
+        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert ask(ports["admin"], "GET", sealgate_of(deployment(overlay))[kind]["httpGet"]["path"])[0] == 200, kind
+        trust = trusting() if "tls" in config["listen"][0] else None
+        status, text = ask(ports["s3"], "PUT", "/bucket/key", b"plain", trust)
+        assert status == 403 and b"AccessDenied" in text
+
+
+class Terminator(FakeStore):
+    """A store that takes connections with the sidecar's certificate alone."""
+
+    def __init__(self, folder):
+        super().__init__()
+        for name, content in manifests.certificate().items():
+            (folder / name).write_bytes(content)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+        self._context.load_verify_locations(folder / "ca.crt")
+        self._context.verify_mode = ssl.CERT_REQUIRED
+
+    def _serve(self, link):
+        try:
+            link.socket = self._context.wrap_socket(link.socket, server_side=True)
+        except OSError:
+            link.socket.close()
+            return
+        super()._serve(link)
+
+
+def test_the_sidecars_certificate_closes_the_way_around(tmp_path):
+    """What README.md says of a store that wants a client certificate: the sidecar gets in, the app does not."""
+    (tmp_path / "store").mkdir()
+    store = Terminator(tmp_path / "store")
+    try:
+        with running("overlays/sidecar", tmp_path / "pod", f"https://localhost:{store.port}") as (_, ports):
+            assert ask(ports["s3"], "PUT", "/bucket/key", b"sealed", x_amz_server_side_encryption="AES256")[0] == 200
+            assert store.last().body == b"sealed"
+            with pytest.raises(OSError):
+                ask(store.port, "PUT", "/bucket/key", b"around", trusting())
+            assert len(store.seen) == 1
+    finally:
+        store.stop()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_container_is_locked_down(overlay):
+    spec, container = pod(deployment(overlay)), sealgate_of(deployment(overlay))
+    both = {**spec.get("securityContext", {}), **container["securityContext"]}
+    assert both["runAsNonRoot"] is True and both["runAsUser"] == 65532
+    assert both["readOnlyRootFilesystem"] is True and both["allowPrivilegeEscalation"] is False
+    assert both["capabilities"] == {"drop": ["ALL"]} and both["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["automountServiceAccountToken"] is False and spec["enableServiceLinks"] is False
+    assert all(mount["readOnly"] for mount in container["volumeMounts"])
+    assert "memory" in container["resources"]["limits"] and {"cpu", "memory"} <= container["resources"]["requests"].keys()
+    namespace = next(r for r in build(overlay) if r["kind"] == "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    version = yaml.safe_load(next(line for line in (ROOT / "Cargo.toml").read_text().splitlines() if line.startswith("version")).replace("=", ":"))
+    assert container["image"] == f"sealgate:{version['version']}"
+
+
+def seconds(text: str) -> int:
+    assert text.endswith("s")
+    return int(text[:-1])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_end_has_time(overlay):
+    spec, container = pod(deployment(overlay)), sealgate_of(deployment(overlay))
+    drain = seconds(yaml.safe_load(one(build(overlay), "ConfigMap", "sealgate-config")["data"]["sealgate.yaml"])["shutdown"]["drain"])
+    before = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    assert ("gateway" not in overlay) or before > 0, "connections would come to a Pod that has stopped listening"
+    assert spec["terminationGracePeriodSeconds"] > before + drain
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_ports_are_those_of_the_configuration(overlay):
+    container = sealgate_of(deployment(overlay))
+    config = yaml.safe_load(one(build(overlay), "ConfigMap", "sealgate-config")["data"]["sealgate.yaml"])
+    port = lambda place: int(place["address"].rpartition(":")[2])  # noqa: E731
+    named = {p["name"]: p["containerPort"] for p in container["ports"]}
+    assert named["admin"] == port(config["admin"])
+    assert all(container[kind]["httpGet"]["port"] == "admin" for kind in ("startupProbe", "readinessProbe", "livenessProbe"))
+    if "gateway" in overlay:
+        assert named["s3"] == port(config["listen"][0])
+        services = [r for r in build(overlay) if r["kind"] == "Service"]
+        assert {p["targetPort"] for s in services for p in s["spec"]["ports"]} == named.keys()
+    else:
+        assert config["listen"][0]["address"].startswith("127.0.0.1:"), "only the Pod itself"
+        app = next(c for c in pod(deployment(overlay))["containers"] if c["name"] == "app")
+        env = {e["name"]: e.get("value") for e in app["env"]}
+        assert env["AWS_ENDPOINT_URL_S3"] == f"http://127.0.0.1:{port(config['listen'][0])}"
+        assert env["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] == "false"
+
+
+def test_gateway_selectors_meet():
+    resources = build("overlays/gateway")
+    workload = deployment("overlays/gateway")
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    assert manifests.matches(workload["spec"]["selector"], labels)
+    for service in (r for r in resources if r["kind"] == "Service"):
+        assert manifests.matches({"matchLabels": service["spec"]["selector"]}, labels)
+    assert manifests.matches(one(resources, "PodDisruptionBudget", "sealgate")["spec"]["selector"], labels)
+    assert "replicas" not in workload["spec"], "the autoscaler sets them"
+    scaler = one(resources, "HorizontalPodAutoscaler", "sealgate")["spec"]
+    assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "sealgate"}
+    assert scaler["minReplicas"] >= 2
+    spread = pod(workload)["topologySpreadConstraints"]
+    assert {s["topologyKey"] for s in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    assert all(manifests.matches(s["labelSelector"], labels) for s in spread)
+    monitor = one(resources, "ServiceMonitor", "sealgate")["spec"]
+    watched = [r for r in resources if r["kind"] == "Service" and manifests.matches(monitor["selector"], r["metadata"]["labels"])]
+    assert [p["name"] for s in watched for p in s["spec"]["ports"]] == [e["port"] for e in monitor["endpoints"]]
+
+
+@pytest.mark.parametrize("overlay,kind,field", [(OVERLAYS[0], "ServiceMonitor", "endpoints"), (OVERLAYS[1], "PodMonitor", "podMetricsEndpoints")])
+def test_monitors(overlay, kind, field):
+    monitor = next(r for r in build(overlay) if r["kind"] == kind)
+    assert monitor["apiVersion"] == "monitoring.coreos.com/v1" and monitor["spec"].keys() == {"selector", field}
+    (endpoint,) = monitor["spec"][field]
+    assert endpoint["path"] == "/metrics" and endpoint.keys() <= {"port", "path", "interval", "relabelings"}
+    # Alerts and board ask for this job.
+    assert endpoint["relabelings"] == [{"action": "replace", "targetLabel": "job", "replacement": "sealgate"}]
+    if kind == "PodMonitor":
+        assert manifests.matches(monitor["spec"]["selector"], deployment(overlay)["spec"]["template"]["metadata"]["labels"])
+        assert endpoint["port"] in {p["name"] for p in sealgate_of(deployment(overlay))["ports"]}
+
+
+def test_sidecar_is_native():
+    spec = pod(deployment("overlays/sidecar"))
+    (first, *_) = spec["initContainers"]
+    assert first["name"] == "sealgate" and first["restartPolicy"] == "Always", "the app starts after it and ends before it"
+    assert "sealgate" not in {c["name"] for c in spec["containers"]}
+    assert spec["shareProcessNamespace"] is False
+
+
+def test_no_way_around_the_sidecar():
+    """The network lets the Pod reach names and the store; the store's certificate and nothing else of it is the sidecar's alone."""
+    resources = build("overlays/sidecar")
+    workload = deployment("overlays/sidecar")
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    assert manifests.openings(resources, labels, "egress") == sorted([DNS, STORE])
+    assert manifests.openings(resources, labels, "ingress") == [PROMETHEUS]
+    config = yaml.safe_load(one(resources, "ConfigMap", "sealgate-config")["data"]["sealgate.yaml"])
+    assert config["store"]["endpoint"].startswith("https://") and {"cert", "key"} <= config["store"]["tls"].keys()
+    volumes = {v["name"]: v for v in pod(workload)["volumes"]}
+    for container in pod(workload)["containers"]:
+        mounted = [volumes[m["name"]] for m in container.get("volumeMounts", [])]
+        assert not any("sealgate-store-client" in str(volume) for volume in mounted)
+        assert "sealgate-store-client" not in str(container.get("env")) + str(container.get("envFrom"))
+
+
+def test_no_way_around_the_gateway():
+    resources = build("overlays/gateway")
+    labels = deployment("overlays/gateway")["spec"]["template"]["metadata"]["labels"]
+    assert manifests.openings(resources, labels, "egress") == sorted([DNS, STORE])
+    clients = ((("sealgate-client", "true"),), (), (("TCP", 8443),))
+    assert manifests.openings(resources, labels, "ingress") == sorted([PROMETHEUS, clients])
+    # The store's side lets in the gateway's and the sidecar's Pods, and the store's own.
+    (policy,) = build("store")
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    peers = [peer["podSelector"]["matchLabels"] for rule in policy["spec"]["ingress"] for peer in rule["from"]]
+    assert peers == [{"sealgate": "gateway"}, {"sealgate": "sidecar"}, {"app": "minio"}]
+    assert manifests.matches({"matchLabels": peers[0]}, labels)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_configuration_is_a_folder_with_a_name_that_stays(overlay):
+    """A change must reach running Pods: no hash in the name, no subPath, and the name that the volume asks for."""
+    volume = next(v for v in pod(deployment(overlay))["volumes"] if "configMap" in v)
+    assert volume["configMap"]["name"] == "sealgate-config"
+    assert one(build(overlay), "ConfigMap", "sealgate-config")
+    assert not any("subPath" in m for m in sealgate_of(deployment(overlay))["volumeMounts"])
