@@ -3,6 +3,7 @@
 import hashlib
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -11,11 +12,13 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from harness.commands import run
 from harness.fakestore import honest, respond
 from harness.h2wire import H2
 from harness.process import wait_until
-from harness.sealgate import Sealgate
 from harness.rules import RULES
+from harness.sealgate import Sealgate
+from harness.tools import tool
 from harness.wire import Wire
 
 SSE = ("x-amz-server-side-encryption", "AES256")
@@ -147,7 +150,7 @@ def test_a_403_before_the_body_with_expect(h2, gate):
     number = h2.head("PUT", "/locked/key", ("content-length", "10"), ("expect", "100-continue"), end=False)
     stream = h2.wait(number)
     assert stream.status == 403 and stream.interim == []
-    assert gate.audit_of(stream["x-amz-request-id"])["expect"] == "refused"
+    assert gate.audit_of(stream["x-amz-request-id"])["continue"] == "refused"
 
 
 def test_a_tiny_window_gets_the_whole_403(gate):
@@ -335,7 +338,7 @@ REQUESTS = [
 
 COMPARED = ("operation", "bucket", "key", "status", "code", "decision", "reason", "rule", "policy", "sid", "condition",
             "sse_requested", "sse_confirmed", "bytes_in", "bytes_out", "bytes_refused", "source_ip", "method", "tls",
-            "objects", "objects_denied", "expect", "principal", "error")
+            "objects", "objects_denied", "continue", "principal", "error")
 
 
 def test_both_versions_decide_alike(gate, fake):
@@ -476,6 +479,39 @@ def test_a_stream_too_many_is_refused(gate, fake):
                 assert h2.wait(number).status == 200
     finally:
         hold.set()
+
+
+def test_over_tls_by_alpn(scratch, fake, tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    run([tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", cert]).ok()
+    gate = Sealgate(scratch / "h2-tls", fake.endpoint, RULES)
+    gate.config["listen"] = [{"address": gate.address, "tls": {"cert": str(cert), "key": str(key)}}]
+    with gate:
+        for offered, chosen in ((["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1"), ([], None)):
+            plain = socket.create_connection(("127.0.0.1", gate.port), 10)
+            fresh = ssl.create_default_context(cafile=str(cert))
+            if offered:
+                fresh.set_alpn_protocols(offered)
+            secured = fresh.wrap_socket(plain, server_hostname="localhost")
+            assert secured.selected_alpn_protocol() == chosen
+            if chosen != "h2":
+                secured.close()
+                continue
+            with H2(gate.address, sock=secured) as h2:
+                assert h2.put("/locked/key", b"x" * 200_000, SSE).status == 200
+                number = h2.head("PUT", "/locked/key", ("content-length", "1000000"), end=False)
+                stream = h2.wait(number)
+                assert stream.status == 403, stream
+                h2.until(lambda: stream.reset is not None)
+                assert stream.reset == NO_ERROR
+                line = gate.audit_of(stream["x-amz-request-id"])
+                assert line["tls"] in ("1.2", "1.3"), line
+        done = subprocess.run(["curl", "-sS", "--http2", "--cacert", str(cert), "-X", "PUT", "-d", "hello", "-o", "/dev/null", "-w",
+                               "%{http_version} %{http_code}", f"https://localhost:{gate.port}/locked/k"],
+                              capture_output=True, timeout=30)
+        assert done.stdout == b"2 403", done
 
 
 # What breaks.

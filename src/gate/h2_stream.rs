@@ -393,3 +393,62 @@ impl Drop for StreamLink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn told(raw: &str, to_head: bool) -> (u16, Framing, Vec<(String, String)>) {
+        let head = examine(raw.as_bytes(), MOST_HEAD, to_head)
+            .unwrap()
+            .unwrap();
+        let response = response(&head, raw.as_bytes()).unwrap();
+        let fields = response.headers().iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.to_string(), value)
+        });
+        (response.status().as_u16(), head.framing, fields.collect())
+    }
+
+    fn pairs(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(n, v): &(&str, &str)| ((*n).to_owned(), (*v).to_owned());
+        fields.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn a_response_is_told_without_the_fields_of_the_hop() {
+        let raw = "HTTP/1.1 404 Not Here\r\nETag: \"a\"\r\nX-Amz-Meta-\u{e4}: x\r\n";
+        assert!(examine(format!("{raw}\r\n").as_bytes(), MOST_HEAD, false).is_err());
+        let raw = "HTTP/1.1 404 Not Here\r\nETag: \"a\"\r\nSet-Cookie: a\r\nset-cookie: b\r\nConnection: close\r\n\
+                   Keep-Alive: 5\r\nX-Amz-Meta-A: \u{e4}\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let (status, framing, fields) = told(raw, false);
+        assert_eq!((status, framing), (404, Framing::Chunked));
+        assert_eq!(
+            fields,
+            pairs(&[
+                ("etag", "\"a\""),
+                ("set-cookie", "a"),
+                ("set-cookie", "b"),
+                ("x-amz-meta-a", "\u{e4}")
+            ])
+        );
+    }
+
+    #[test]
+    fn a_length_that_is_said_twice_is_told_once() {
+        let raw = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n";
+        let (_, framing, fields) = told(raw, false);
+        assert_eq!(framing, Framing::Length(5));
+        assert_eq!(fields, pairs(&[("content-length", "5")]));
+        assert_eq!(told(raw, true).1, Framing::None);
+    }
+
+    #[test]
+    fn an_interim_response_has_nothing_but_its_status() {
+        let raw = crate::gate::exchange::CONTINUE;
+        let head = examine(raw, MOST_HEAD, false).unwrap().unwrap();
+        assert!(head.is_interim());
+        assert_eq!(response(&head, &[]).unwrap().status(), 100);
+    }
+}

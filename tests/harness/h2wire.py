@@ -1,6 +1,7 @@
 """An HTTP/2 client that sends frames as it is told and remembers what came on each stream."""
 
 import socket
+import ssl
 import time
 
 import h2.config
@@ -113,7 +114,7 @@ class H2:
         self.socket.settimeout(seconds or 0.0)
         try:
             data = self.socket.recv(65536)
-        except (TimeoutError, BlockingIOError):
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return False
         except ConnectionError:
             data = b""
