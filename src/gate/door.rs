@@ -2,7 +2,8 @@
 //!
 //! For each request: wait for its head, examine it ([`http1::head`](crate::http1::head)), decide it. What is denied is
 //! answered here and goes no further; what is let in is [`forward`]ed, and the connection comes back. In the end:
-//! close at once where nothing can be lost, linger where the client may still be sending.
+//! close at once where nothing can be lost, linger where the client may still be sending. A connection that begins as
+//! HTTP/2 does is [`h2`]'s.
 
 use std::{cell::RefCell, future::poll_fn, pin::Pin, sync::Arc, task::ready, time::Duration};
 
@@ -101,7 +102,9 @@ async fn serve(live: &Arc<Live>, client: Arc<Client>, stream: Stream, shutdown: 
         let refused = match arrived {
             Arrival::Head(head) => match Parsed::of(&rest.ahead[head.skip..head.skip + head.len]) {
                 Ok(parsed) => {
-                    match request(gate, &client, &mut rest, &head, &parsed, shutdown).await {
+                    let ending = *shutdown.borrow() || gate.process.is_draining();
+                    let keep = head.http11 && !parsed.closes() && !ending;
+                    match request(gate, &client, &mut rest, &head, &parsed, keep).await {
                         After::Keep => {
                             if rest.ahead.is_empty() {
                                 // An idle connection keeps no buffer.
@@ -129,14 +132,14 @@ async fn serve(live: &Arc<Live>, client: Arc<Client>, stream: Stream, shutdown: 
     }
 }
 
-/// Serves one request, whose head stands at the start of `rest.ahead`.
+/// Serves one request, whose head stands at the start of `rest.ahead`; `keep`: the connection may be kept.
 pub async fn request(
     gate: &Arc<Shared>,
     client: &Arc<Client>,
     rest: &mut Rest,
     head: &Head,
     parsed: &Parsed,
-    shutdown: &ShutdownWatch,
+    keep: bool,
 ) -> After {
     let mut ctx = Ctx::new(gate);
     let arrived = Arrived {
@@ -144,8 +147,6 @@ pub async fn request(
         framing: head.framing,
         expectation: head.expect,
     };
-    let ending = *shutdown.borrow() || gate.process.is_draining();
-    let keep = head.http11 && !parsed.closes() && !ending;
     let Some(answer) = judge(gate, &parsed.head(), arrived, &mut ctx) else {
         return forward(gate, rest, head, parsed, &mut ctx, keep).await;
     };

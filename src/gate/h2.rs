@@ -92,10 +92,10 @@ pub async fn serve(live: &Arc<Live>, client: &Arc<Client>, rest: Rest, shutdown:
     let on = Connected {
         live: Arc::clone(live),
         client: Arc::clone(client),
-        shutdown: shutdown.clone(),
         lingers: Arc::new(Semaphore::new(MOST_LINGERING)),
     };
-    let ended = run(&on, &mut connection, &mut streams).await;
+    let ends = told_to_end(live.process.drains(), shutdown.clone());
+    let ended = run(&on, &mut connection, &mut streams, ends).await;
     if let End::Abuse = ended {
         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         let sent = std::future::poll_fn(|cx| connection.poll_closed(cx));
@@ -118,11 +118,12 @@ async fn run(
     on: &Connected,
     connection: &mut Connection<Io, Bytes>,
     streams: &mut JoinSet<Ended>,
+    ends: impl Future<Output = ()>,
 ) -> End {
     let mut resets = Resets::new();
     let mut ending = false;
     let mut quiet = Instant::now();
-    let mut ends = Box::pin(told_to_end(on.live.process.drains(), on.shutdown.clone()));
+    let mut ends = std::pin::pin!(ends);
     loop {
         let full = streams.len() >= MOST_STREAMS as usize;
         let idle = streams.is_empty();

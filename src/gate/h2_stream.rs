@@ -23,7 +23,7 @@ use bytes::{Bytes, BytesMut};
 use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts,
 };
-use pingora::{protocols::SocketDigest, server::ShutdownWatch};
+use pingora::protocols::SocketDigest;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -71,8 +71,6 @@ pub struct Connected {
     pub live: Arc<Live>,
     /// Who is at the other end.
     pub client: Arc<Client>,
-    /// Whether the process ends.
-    pub shutdown: ShutdownWatch,
     /// How many streams may [linger](LINGER) at a time.
     pub lingers: Arc<Semaphore>,
 }
@@ -112,7 +110,7 @@ pub async fn serve(
     let after = match understood {
         Ok((written, head, parsed)) => {
             rest.ahead = written;
-            door::request(&gate, &on.client, &mut rest, &head, &parsed, &on.shutdown).await
+            door::request(&gate, &on.client, &mut rest, &head, &parsed, false).await
         }
         Err(error) => {
             refusal::refuse_head(&gate, &on.client, &mut rest, Some(error)).await;
@@ -181,14 +179,13 @@ impl StreamLink {
 
     /// Waits for the request's end, for a while. What comes is thrown away and makes no room for more.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (sleep, _) = match &mut self.linger {
-            Some(linger) => linger,
-            None => {
-                let Ok(permit) = Arc::clone(&self.lingers).try_acquire_owned() else {
-                    return Poll::Ready(());
-                };
-                self.linger.insert((Box::pin(sleep(LINGER)), permit))
-            }
+        let (sleep, _) = if let Some(linger) = &mut self.linger {
+            linger
+        } else {
+            let Ok(permit) = Arc::clone(&self.lingers).try_acquire_owned() else {
+                return Poll::Ready(());
+            };
+            self.linger.insert((Box::pin(sleep(LINGER)), permit))
         };
         if sleep.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
