@@ -100,7 +100,10 @@ async fn serve(live: &Arc<Live>, client: Arc<Client>, stream: Stream, shutdown: 
         // A request is served by the configuration that is in force when its head is there.
         let gate = &live.current();
         let refused = match arrived {
-            Arrival::Head(head) => match Parsed::of(&rest.ahead[head.skip..head.skip + head.len]) {
+            Arrival::Head(head) => match Parsed::of(
+                &rest.ahead[head.skip..head.skip + head.len],
+                &gate.store_authority,
+            ) {
                 Ok(parsed) => {
                     let ending = *shutdown.borrow() || gate.process.is_draining();
                     let keep = head.http11 && !parsed.closes() && !ending;
@@ -158,7 +161,7 @@ pub async fn request(
     match sent {
         Err(_) => After::Abort,
         Ok(()) if keep => After::Keep,
-        Ok(()) if bodiless && rest.ahead.is_empty() => After::Close,
+        Ok(()) if bodiless => After::of(rest, head, parsed),
         Ok(()) => After::Linger,
     }
 }
