@@ -143,9 +143,12 @@ impl<S> crate::admin::LogLevel for Filter<S> {
     }
 }
 
-/// Whatever `RUST_LOG` says, pingora logs errors at most: below that it prints heads, with signatures and keys in them.
+/// Whatever `RUST_LOG` says, pingora and h2 log errors at most: below that they print heads and targets, with signatures
+/// and keys in them.
 fn may_be_logged(target: &str, level: tracing::Level) -> bool {
-    !target.starts_with("pingora") || level <= tracing::Level::ERROR
+    let prints_heads =
+        target.starts_with("pingora") || target == "h2" || target.starts_with("h2::");
+    !prints_heads || level <= tracing::Level::ERROR
 }
 
 /// Prints a result. A reader that has gone (`| head`) is no fault.
@@ -176,7 +179,12 @@ mod tests {
     #[test]
     fn pingora_logs_errors_alone() {
         use tracing::Level;
-        for target in ["pingora", "pingora_core::protocols::http", "pingora_proxy"] {
+        for target in [
+            "h2::codec::framed_read",
+            "pingora",
+            "pingora_core::protocols::http",
+            "pingora_proxy",
+        ] {
             assert!(may_be_logged(target, Level::ERROR));
             for level in [Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
                 assert!(!may_be_logged(target, level), "{target} {level}");

@@ -312,9 +312,7 @@ fn unreadable() {
 
 #[test]
 fn refuses_what_it_cannot_do() {
-    for more in ["keys: {provider: local, file: keyring}"] {
-        one_error(more, "in this version");
-    }
+    one_error("keys: {provider: local, file: keyring}", "in this version");
     for rule in [
         "inject: {sse: AES256}",
         "encrypt: {sse: AES256}",

@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
+    task::{Context, Poll},
 };
 
 use bytes::BytesMut;
@@ -15,6 +16,16 @@ use crate::transit::Identity;
 pub trait Link: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     /// The socket under it, where it has one of its own.
     fn socket(&self) -> Option<Arc<SocketDigest>>;
+
+    /// Whether a response's body is wanted without chunks, because its end is said in another way.
+    fn is_unchunked(&self) -> bool {
+        false
+    }
+
+    /// Ready when the other end has given the request up. Only where that can be told without reading.
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
 }
 
 impl Link for Stream {

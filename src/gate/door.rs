@@ -2,7 +2,8 @@
 //!
 //! For each request: wait for its head, examine it ([`http1::head`](crate::http1::head)), decide it. What is denied is
 //! answered here and goes no further; what is let in is [`forward`]ed, and the connection comes back. In the end:
-//! close at once where nothing can be lost, linger where the client may still be sending.
+//! close at once where nothing can be lost, linger where the client may still be sending. A connection that begins as
+//! HTTP/2 does is [`h2`]'s.
 
 use std::{cell::RefCell, future::poll_fn, pin::Pin, sync::Arc, task::ready, time::Duration};
 
@@ -17,6 +18,7 @@ use super::{
     connections::Most,
     enter::{Entered, enter, is_relayed},
     forward::{After, forward},
+    h2::{self, Preface},
     health,
     judge::{Arrived, judge},
     linger::Linger,
@@ -48,6 +50,8 @@ pub struct DoorLimits {
 enum Arrival {
     /// A complete head at the start of the buffer.
     Head(Head),
+    /// The start of an HTTP/2 connection.
+    Http2,
     /// The client closed, was silent, or broke off: nothing to answer.
     Gone,
     /// The head took too long.
@@ -93,11 +97,18 @@ impl ServerApp for Door {
 }
 
 /// Serves one connection.
-async fn serve(live: &Live, entered: Entered, shutdown: &ShutdownWatch) {
+async fn serve(live: &Arc<Live>, entered: Entered, shutdown: &ShutdownWatch) {
     let (client, mut rest) = (Arc::new(entered.client), entered.rest);
+    let mut first = true;
     loop {
         let limits = live.current().door;
-        let arrived = arrival(&mut rest, &limits, &live.process).await;
+        let arrived = arrival(
+            &mut rest,
+            &limits,
+            &live.process,
+            std::mem::take(&mut first),
+        )
+        .await;
         // A request is served by the configuration that is in force when its head is there.
         let gate = &live.current();
         let refused = match arrived {
@@ -132,7 +143,11 @@ async fn serve(live: &Live, entered: Entered, shutdown: &ShutdownWatch) {
                 }
                 Err(error) => Some(error),
             },
-            Arrival::Gone => return,
+            Arrival::Http2 if entered.serve == Serve::All => {
+                return h2::serve(live, &client, rest, shutdown).await;
+            }
+            // A listener for health speaks HTTP/1 alone.
+            Arrival::Http2 | Arrival::Gone => return,
             Arrival::TimedOut => None,
             Arrival::Refused(error) => Some(error),
         };
@@ -141,8 +156,8 @@ async fn serve(live: &Live, entered: Entered, shutdown: &ShutdownWatch) {
     }
 }
 
-/// Serves one request, whose head stands at the start of `rest.ahead`.
-async fn request(
+/// Serves one request, whose head stands at the start of `rest.ahead`; `keep`: the connection may be kept.
+pub async fn request(
     gate: &Arc<Shared>,
     client: &Arc<Client>,
     rest: &mut Rest,
@@ -177,15 +192,13 @@ async fn linger(gate: &Shared, rest: Rest) {
     gate.process.metrics.lingered(ended);
 }
 
-/// Waits for a head. Bytes beyond it stay in `rest.ahead`, behind the head.
-async fn arrival(rest: &mut Rest, limits: &DoorLimits, process: &Process) -> Arrival {
+/// Waits for a head. Bytes beyond it stay in `rest.ahead`, behind the head. `first`: of the connection.
+async fn arrival(rest: &mut Rest, limits: &DoorLimits, process: &Process, first: bool) -> Arrival {
     if rest.ahead.is_empty() && !first_bytes(rest, limits.idle_timeout, process).await {
         return Arrival::Gone;
     }
-    match examine(&rest.ahead, &limits.head) {
-        Ok(Some(head)) => return Arrival::Head(head),
-        Ok(None) => {}
-        Err(error) => return Arrival::Refused(error),
+    if let Some(arrived) = look(&rest.ahead, limits, first) {
+        return arrived;
     }
     let whole = async {
         loop {
@@ -193,16 +206,30 @@ async fn arrival(rest: &mut Rest, limits: &DoorLimits, process: &Process) -> Arr
                 Err(_) | Ok(0) => return Arrival::Gone,
                 Ok(_) => {}
             }
-            match examine(&rest.ahead, &limits.head) {
-                Ok(Some(head)) => return Arrival::Head(head),
-                Ok(None) => {}
-                Err(error) => return Arrival::Refused(error),
+            if let Some(arrived) = look(&rest.ahead, limits, first) {
+                return arrived;
             }
         }
     };
     timeout(limits.header_timeout, whole)
         .await
         .unwrap_or(Arrival::TimedOut)
+}
+
+/// What has arrived; `None` while it is incomplete.
+fn look(ahead: &[u8], limits: &DoorLimits, first: bool) -> Option<Arrival> {
+    if first {
+        match Preface::of(ahead) {
+            Preface::Whole => return Some(Arrival::Http2),
+            Preface::Part => return None,
+            Preface::Other => {}
+        }
+    }
+    match examine(ahead, &limits.head) {
+        Ok(Some(head)) => Some(Arrival::Head(head)),
+        Ok(None) => None,
+        Err(error) => Some(Arrival::Refused(error)),
+    }
 }
 
 /// Waits for the first bytes of a request; false where none come.

@@ -112,9 +112,13 @@ pub fn is_relayed(shared: &Shared, stream: &Stream, peer: IpAddr) -> bool {
     is_trusted(shared, peer) && shared.entries.of(stream).is_some_and(|e| e.proxy_protocol)
 }
 
-/// What a listener offers by ALPN, best first (`h2`, `http/1.1`). Nothing: ALPN is not spoken, and clients take it for HTTP/1.1.
-fn protocols(_: &Listener) -> Vec<Vec<u8>> {
-    Vec::new()
+/// What a listener offers by ALPN, best first.
+fn protocols(listener: &Listener) -> Vec<Vec<u8>> {
+    let names: &[&[u8]] = match listener.serve {
+        Serve::All => &[b"h2", b"http/1.1"],
+        Serve::Health => &[b"http/1.1"],
+    };
+    names.iter().map(|name| name.to_vec()).collect()
 }
 
 /// A connection on which HTTP is spoken from here on.

@@ -93,7 +93,7 @@ pub struct Request<'a> {
     pub ctx: &'a mut Ctx,
     /// Its head.
     pub parsed: &'a Parsed,
-    /// Whether it came as HTTP/1.1.
+    /// Whether the client reads chunks: not in HTTP/1.0, and not in HTTP/2.
     pub http11: bool,
     /// Whether the client waits for a 100.
     pub waiting: bool,
@@ -236,6 +236,9 @@ impl<'a> Exchange<'a> {
                 }
                 if std::mem::take(&mut any) {
                     self.moved = Instant::now();
+                }
+                if self.client.stream.poll_gone(cx).is_ready() {
+                    return Poll::Ready(Err(Fault::Client));
                 }
                 let next = self.next_check();
                 let timer = self

@@ -82,7 +82,7 @@ pub async fn forward(
             shared,
             ctx: &mut *ctx,
             parsed,
-            http11: head.http11,
+            http11: head.http11 && !rest.stream.is_unchunked(),
             waiting: false,
             keep,
         };

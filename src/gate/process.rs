@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::{
     StartError, body::Pool, connections::Connections, ids::Ids, shared::Shared, store::Uses,
@@ -34,7 +35,7 @@ pub struct Process {
     /// Requests under way.
     active: AtomicUsize,
     /// Set when the process is to end.
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     /// Set when another process takes the listeners over.
     handed_over: AtomicBool,
 }
@@ -54,7 +55,7 @@ impl Process {
             connections: Arc::default(),
             store_uses: Arc::default(),
             active: AtomicUsize::new(0),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
             handed_over: AtomicBool::new(false),
         })
     }
@@ -92,12 +93,18 @@ impl Process {
     /// Whether the process is to end: no connection serves another request.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        *self.draining.borrow()
     }
 
     /// Says that the process is to end.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.send_replace(true);
+    }
+
+    /// For those who wait for [`Process::drain`].
+    #[must_use]
+    pub fn drains(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
     }
 
     /// Whether another process takes the listeners over.

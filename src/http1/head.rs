@@ -99,6 +99,11 @@ pub enum HeadError {
         "A request must carry exactly one Host header, of visible ASCII characters (RFC 9112 section 3.2)."
     )]
     Host,
+    /// An `:authority` that is not the `Host` beside it.
+    #[error(
+        "`:authority` and Host name different hosts; send one of them, or the same in both (RFC 9113 section 8.3.1)."
+    )]
+    Authority,
     /// `Connection` names what the store would then not see.
     #[error(
         "Connection may name close, keep-alive, upgrade, http2-settings and te only: an intermediary drops what it names (RFC 9110 section 7.6.1)."
