@@ -8,6 +8,7 @@ mod env;
 pub mod glob;
 mod limits;
 mod masked;
+mod notes;
 mod policies;
 mod problem;
 mod read;
@@ -27,7 +28,7 @@ pub use crate::policy::Multipart;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
 pub use types::{
-    Addressing, Audit, BodyRate, Client, Config, Denial, Endpoint, Limits, Linger, Listener,
+    Addressing, Audit, BodyRate, Client, Config, Credentials, Denial, Endpoint, Limits, Linger, Listener,
     ListenerTls, Mode, PlainHttp, PolicySource, Rule, Store, StoreTls, TlsVersion, Unconfirmed,
     WhenBlocked,
 };

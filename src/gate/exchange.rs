@@ -17,7 +17,9 @@ use pingora::protocols::Stream;
 use tokio_util::io::poll_read_buf;
 
 use super::{
+    answer::Answer as Own,
     client::Rest,
+    confirm::{self, Answered, Demanded, Finding},
     outgoing::{Outgoing, Sent},
     parsed::Parsed,
     refusal::unrecorded,
@@ -59,6 +61,8 @@ pub enum Fault {
     ClientSilent,
     /// The request's body is refused.
     Refused(Refused),
+    /// The store did not confirm the encryption that was demanded; what the client is told.
+    Unconfirmed(Box<Own>),
     /// The audit line could not be written.
     Unrecorded,
 }
@@ -124,6 +128,8 @@ pub struct Exchange<'a> {
     /// To the client.
     down: Outgoing,
     answer: Answer,
+    /// The response is held back; where its body begins in `down`.
+    held: Option<usize>,
     /// The client has got something of the final response.
     begun: bool,
     keep_client: bool,
@@ -154,6 +160,7 @@ impl<'a> Exchange<'a> {
             heard: BytesMut::new(),
             down: Outgoing::default(),
             answer: Answer::Head,
+            held: None,
             begun: false,
             keep_client: false,
             keep_store: false,
@@ -192,7 +199,10 @@ impl<'a> Exchange<'a> {
             self.take_ahead()?;
         }
         let head = self.response().await?;
-        self.begin(&head)?;
+        match self.request.ctx.demanded.take() {
+            Some(demanded) => self.begin_confirmed(&head, &demanded).await?,
+            None => self.begin(&head)?,
+        }
         self.wait(Self::is_finished).await
     }
 
@@ -302,6 +312,17 @@ impl<'a> Exchange<'a> {
     /// Moves what can be moved to the client; whether something did.
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut moved = false;
+        if let Some(start) = self.held {
+            while self.poll_store(cx)? {
+                moved = true;
+                if self.down.bytes.len().saturating_sub(start) > self.request.shared.xml_bytes {
+                    return Err(Fault::Store(
+                        "its answer to a write is longer than limits.xml_bytes".to_owned(),
+                    ));
+                }
+            }
+            return Ok(moved);
+        }
         loop {
             let (sent, went) = self.down.poll_send(&mut self.client.stream, cx);
             moved |= went > 0;
@@ -382,6 +403,54 @@ impl<'a> Exchange<'a> {
         self.down.bytes.put_slice(CONTINUE);
     }
 
+    /// The final response begins once it is clear that the store did as was demanded. Until then it is held back whole.
+    async fn begin_confirmed(
+        &mut self,
+        head: &ResponseHead,
+        demanded: &Demanded,
+    ) -> Result<(), Fault> {
+        let raw = &self.heard[..head.len];
+        let operation = self.request.ctx.operation;
+        if !confirm::is_success(operation, head.status) || confirm::is_echoed(raw, demanded) {
+            return self.begin(head);
+        }
+        let mut answered = Answered::of(raw);
+        // What was said before the answer is the client's already.
+        self.wait(|this| this.down.is_clear()).await?;
+        self.held = Some(usize::MAX);
+        self.begin(head)?;
+        self.wait(|this| matches!(this.answer, Answer::Done)).await?;
+        let start = self.held.take().unwrap_or_default();
+        answered.body = self.held_body(head, start)?;
+        let ctx = &mut *self.request.ctx;
+        ctx.sse_confirmed = None;
+        let finding = confirm::look(self.request.shared, ctx, demanded, &answered).await;
+        self.moved = Instant::now();
+        match finding {
+            Finding::Confirmed(kind) => ctx.sse_confirmed = Some(kind.as_str()),
+            Finding::Later | Finding::NothingWritten => {}
+            Finding::Unconfirmed(why) => {
+                confirm::act(self.request.shared, ctx, demanded, &answered, why)
+                    .await
+                    .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
+            }
+        }
+        self.complete()
+    }
+
+    /// The body of a response that is held back from `start` on, without its framing.
+    fn held_body(&self, head: &ResponseHead, start: usize) -> Result<Vec<u8>, Fault> {
+        let bytes = self.down.bytes.get(start..).unwrap_or_default();
+        if head.framing != Framing::Chunked || !self.request.http11 {
+            return Ok(bytes.to_vec());
+        }
+        let mut body = Vec::with_capacity(bytes.len());
+        ChunkedScanner::default()
+            .scan(bytes, |piece| body.extend_from_slice(piece))
+            .map_err(|e| Fault::Store(e.to_string()))?;
+        Ok(body)
+    }
+
     /// The final response begins.
     fn begin(&mut self, head: &ResponseHead) -> Result<(), Fault> {
         self.request.waiting = false;
@@ -407,6 +476,9 @@ impl<'a> Exchange<'a> {
             Framing::Close => Answer::Close,
         };
         let start = self.down.bytes.len();
+        if self.held.is_some() {
+            self.held = Some(start);
+        }
         self.down.bytes.put_slice(&self.heard);
         self.heard = BytesMut::new();
         self.account(start)
@@ -457,6 +529,9 @@ impl<'a> Exchange<'a> {
     /// The response is complete but for what stands in `down`: the line is in the file before that leaves.
     fn complete(&mut self) -> Result<(), Fault> {
         self.answer = Answer::Done;
+        if self.held.is_some() {
+            return Ok(());
+        }
         let seen = Seen::of(self.request.parsed, self.upload.bytes_read());
         self.request
             .ctx

@@ -285,6 +285,7 @@ fn answer(fault: Fault) -> Answer {
             Reason::Client,
         ),
         Fault::Refused(Refused::Inspected(answer)) => *answer,
+        Fault::Unconfirmed(answer) => *answer,
         Fault::Unrecorded => Answer::unrecorded(),
     }
 }

@@ -1,8 +1,10 @@
 //! The proxy itself: the only room that knows pingora.
 
 mod answer;
+mod ask;
 mod body;
 mod client;
+mod confirm;
 mod door;
 mod exchange;
 mod forward;
@@ -12,6 +14,7 @@ mod linger;
 mod outgoing;
 mod parsed;
 mod pool;
+mod probe;
 mod process;
 mod refusal;
 mod reply;

@@ -7,6 +7,7 @@ use pingora::connectors::ConnectorOptions;
 
 use super::{
     MOST_FIELDS,
+    confirm::Confirmer,
     door::DoorLimits,
     linger::Linger,
     process::Process,
@@ -38,6 +39,8 @@ pub struct Shared {
     pub keeper: Keeper,
     /// The store.
     pub store: Store,
+    /// Looks at what it wrote.
+    pub confirmer: Confirmer,
     /// Its host and port, for a request that names none.
     pub store_authority: String,
     /// The store's silence that ends a request.
@@ -87,6 +90,7 @@ impl Shared {
                 STORE_CONNECTIONS_KEPT,
                 connector_options(config),
             ),
+            confirmer: Confirmer::new(config),
             store_authority: config.store.endpoint.authority(),
             response_timeout: config.store.response_timeout,
             store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
