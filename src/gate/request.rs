@@ -172,9 +172,8 @@ impl Ctx {
         }
     }
 
-    /// Notes that a write goes through whose encryption the store did not confirm.
+    /// Notes that a write goes through whose encryption the store did not confirm. What was decided of it stays.
     pub fn note_unconfirmed(&mut self, why: String) {
-        self.decision = Decision::Report;
         self.reason = Some(Reason::Unconfirmed);
         self.error = Some(why);
     }
