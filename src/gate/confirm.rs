@@ -13,7 +13,7 @@
 use super::{
     answer::Answer,
     ask::{Own, Question},
-    probe::{self, Remembered},
+    probe::{self, Remembered, version_query},
     request::Ctx,
     shared::Shared,
 };
@@ -38,6 +38,8 @@ pub struct Confirmer {
     pub own: Option<Own>,
     /// Uploads to this bucket that want this were encrypted.
     pub uploads: Remembered<(String, Wanted), Kind>,
+    /// Whether a version is deleted by its id, and no other, in this bucket.
+    pub versions: Remembered<String, bool>,
     /// Whether `If-Match` is honoured on `DELETE` in this bucket.
     pub if_match: Remembered<String, bool>,
 }
@@ -48,6 +50,7 @@ impl Confirmer {
         Self {
             own: Own::of(config),
             uploads: Remembered::default(),
+            versions: Remembered::default(),
             if_match: Remembered::default(),
         }
     }
@@ -245,7 +248,7 @@ async fn object(
 ) -> Finding {
     let written = answered.written();
     let query = match (&answered.version_id, &written) {
-        (Some(id), _) => format!("versionId={}", encode(id.as_bytes(), false)),
+        (Some(id), _) => version_query(id),
         (None, Some(_)) => String::new(),
         (None, None) => {
             return Finding::Unconfirmed(
@@ -272,7 +275,12 @@ async fn object(
             told.status
         ));
     }
-    if answered.version_id.is_none() && told.field("etag").map(bare) != written.as_deref() {
+    // A store may name versions and yet have none: what it shows must be what was written.
+    let same = match (&answered.version_id, told.field("x-amz-version-id")) {
+        (Some(id), Some(shown)) => id == shown,
+        _ => written.is_some() && told.field("etag").map(bare) == written.as_deref(),
+    };
+    if !same {
         return Finding::Unconfirmed(
             "somebody else has written the key since, so it could not be looked at".to_owned(),
         );
@@ -363,17 +371,16 @@ async fn remove(
             (query, "the upload was aborted")
         }
         _ => match (&answered.version_id, answered.written()) {
-            (Some(id), _) => (
-                format!("versionId={}", encode(id.as_bytes(), false)),
-                "the version that was written is deleted",
-            ),
-            (None, Some(etag)) if probe::if_match(shared, own, bucket).await => {
+            (Some(id), _) if probe::versions(shared, own, bucket).await => {
+                (version_query(id), "the version that was written is deleted")
+            }
+            (_, Some(etag)) if probe::if_match(shared, own, bucket).await => {
                 if_match = format!("\"{etag}\"");
                 headers.push(("if-match", &if_match));
                 (String::new(), "the object that was written is deleted")
             }
-            (None, _) => {
-                return Err("the answer names no version and the store does not honour If-Match on DELETE, so another's object could be hit".to_owned());
+            _ => {
+                return Err("the store neither deletes one version alone nor honours If-Match on DELETE, so another's object could be hit".to_owned());
             }
         },
     };

@@ -119,6 +119,94 @@ fn upload_id(body: &[u8]) -> Option<String> {
     Some(root.one("UploadId").ok()??.text().to_owned())
 }
 
+/// Speaks to the store about one object of Sealgate's own.
+struct Trial<'a> {
+    shared: &'a Shared,
+    own: &'a Own,
+    bucket: &'a str,
+    key: String,
+}
+
+impl<'a> Trial<'a> {
+    fn new(shared: &'a Shared, own: &'a Own, bucket: &'a str) -> Self {
+        let id = shared.process.ids.next();
+        Self {
+            shared,
+            own,
+            bucket,
+            key: format!(".sealgate-probe-{}", id.as_str()),
+        }
+    }
+
+    async fn ask(&self, method: &str, query: &str, headers: &[(&str, &str)]) -> Option<Told> {
+        let question = Question {
+            method,
+            bucket: self.bucket,
+            key: self.key.as_bytes(),
+            query,
+            headers,
+        };
+        self.own.ask(&self.shared.store, &question).await.ok()
+    }
+
+    /// Writes it; `None` where that is refused.
+    async fn put(&self) -> Option<Told> {
+        self.ask("PUT", "", &[]).await.filter(Told::is_good)
+    }
+
+    async fn delete(&self, version: &str) -> Option<Told> {
+        self.ask("DELETE", &version_query(version), &[]).await
+    }
+
+    async fn is_there(&self) -> Option<bool> {
+        match self.ask("HEAD", "", &[]).await?.status {
+            200..300 => Some(true),
+            404 => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// The query that names a version.
+pub fn version_query(id: &str) -> String {
+    format!("versionId={}", encode(id.as_bytes(), false))
+}
+
+/// The version that an answer names; `null` is nobody's own.
+fn version(told: &Told) -> Option<&str> {
+    told.field("x-amz-version-id")
+        .filter(|id| !id.is_empty() && *id != "null")
+}
+
+/// Whether a `DELETE` of a version deletes that version and no other: Garage names versions, has none, and deletes
+/// whatever stands there. Shown with two versions of an object of Sealgate's own in the same bucket, which are removed.
+pub async fn versions(shared: &Shared, own: &Own, bucket: &str) -> bool {
+    let known = bucket.to_owned();
+    if let Some(honoured) = shared.confirmer.versions.get(&known) {
+        return honoured;
+    }
+    let trial = Trial::new(shared, own, bucket);
+    let (Some(first), second) = (trial.put().await, trial.put().await) else {
+        return false;
+    };
+    let honoured = async {
+        let (first, second) = (version(&first)?, version(second.as_ref()?)?);
+        let one = trial.delete(first).await?.is_good();
+        let there = trial.is_there().await?;
+        let other = trial.delete(second).await?.is_good();
+        Some(first != second && one && there && other && !trial.is_there().await?)
+    }
+    .await;
+    if honoured != Some(true) {
+        // Its own, whatever became of the trial.
+        let _ = trial.ask("DELETE", "", &[]).await;
+    }
+    if let Some(honoured) = honoured {
+        shared.confirmer.versions.put(known, honoured);
+    }
+    honoured == Some(true)
+}
+
 /// Whether the store honours `If-Match` on `DELETE`: shown with an object of Sealgate's own in the same bucket, which is
 /// removed. MinIO and Garage ignore it, and would delete what somebody else has written since.
 pub async fn if_match(shared: &Shared, own: &Own, bucket: &str) -> bool {
@@ -126,42 +214,25 @@ pub async fn if_match(shared: &Shared, own: &Own, bucket: &str) -> bool {
     if let Some(honoured) = shared.confirmer.if_match.get(&known) {
         return honoured;
     }
-    let key = format!(".sealgate-probe-{}", shared.process.ids.next().as_str());
-    let asked = async |method, query: &str, headers: &[(&str, &str)]| {
-        let question = Question {
-            method,
-            bucket,
-            key: key.as_bytes(),
-            query,
-            headers,
-        };
-        own.ask(&shared.store, &question).await
-    };
-    let ask = async |method, headers: &[(&str, &str)]| asked(method, "", headers).await;
-    let Ok(put) = ask("PUT", &[]).await else {
+    let trial = Trial::new(shared, own, bucket);
+    let Some(put) = trial.put().await else {
         return false;
     };
-    if !put.is_good() {
-        return false;
-    }
-    if let Some(id) = put.field("x-amz-version-id").filter(|id| *id != "null") {
-        // Here a version is deleted by its id, and a DELETE without one deletes nothing.
-        let query = format!("versionId={}", encode(id.as_bytes(), false));
-        let _ = asked("DELETE", &query, &[]).await;
-        return false;
-    }
     let honoured = async {
-        let etag = put.field("etag")?.to_owned();
-        let wrong = ask("DELETE", &[("if-match", NO_ETAG)]).await.ok()?;
-        let there = ask("HEAD", &[]).await.ok()?;
-        let right = ask("DELETE", &[("if-match", &etag)]).await.ok()?;
-        let gone = ask("HEAD", &[]).await.ok()?;
-        Some(wrong.status == 412 && there.is_good() && right.is_good() && gone.status == 404)
+        let etag = put.field("etag")?;
+        let wrong = trial.ask("DELETE", "", &[("if-match", NO_ETAG)]).await?;
+        let there = trial.is_there().await?;
+        let right = trial.ask("DELETE", "", &[("if-match", etag)]).await?;
+        let gone = !trial.is_there().await?;
+        Some(wrong.status == 412 && there && right.is_good() && gone)
     }
     .await;
     if honoured != Some(true) {
-        // Its own, whatever became of the trials.
-        let _ = ask("DELETE", &[]).await;
+        // Its own, whatever became of the trial.
+        let _ = trial.ask("DELETE", "", &[]).await;
+    }
+    if let Some(version) = version(&put) {
+        let _ = trial.delete(version).await;
     }
     if let Some(honoured) = honoured {
         shared.confirmer.if_match.put(known, honoured);
