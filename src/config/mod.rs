@@ -28,9 +28,9 @@ pub use crate::policy::Multipart;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
 pub use types::{
-    Addressing, Audit, BodyRate, Client, Config, Credentials, Denial, Endpoint, Limits, Linger, Listener,
-    ListenerTls, Mode, PlainHttp, PolicySource, Rule, Store, StoreTls, TlsVersion, Unconfirmed,
-    WhenBlocked,
+    Addressing, Audit, BodyRate, Client, Config, Credentials, Denial, Endpoint, Limits, Linger,
+    Listener, ListenerTls, Mode, PlainHttp, PolicySource, Rule, Store, StoreTls, TlsVersion,
+    Unconfirmed, WhenBlocked,
 };
 
 impl Config {

@@ -15,8 +15,8 @@ use super::rules::{Defaults, rules};
 use super::secret::Secret;
 use super::tree;
 use super::types::{
-    Addressing, Audit, Client, Config, Credentials, Denial, Endpoint, Limits, Listener, ListenerTls, PlainHttp,
-    Store, StoreTls, TlsVersion, WhenBlocked,
+    Addressing, Audit, Client, Config, Credentials, Denial, Endpoint, Limits, Listener,
+    ListenerTls, PlainHttp, Store, StoreTls, TlsVersion, WhenBlocked,
 };
 use crate::policy::Principal;
 use crate::policy::principal::is_account;

@@ -565,8 +565,13 @@ fn the_stores_credentials_are_never_shown() {
         ("{access_key: AK, secret_key: ''}", "is empty"),
         ("{access_key: A/K, secret_key: s}", "not an access key"),
     ] {
-        let got = errors(&format!("store: {{endpoint: 'http://h', credentials: {wrong}}}\n"));
-        assert!(got.len() == 1 && got[0].contains(expect), "{wrong}: {got:?}");
+        let got = errors(&format!(
+            "store: {{endpoint: 'http://h', credentials: {wrong}}}\n"
+        ));
+        assert!(
+            got.len() == 1 && got[0].contains(expect),
+            "{wrong}: {got:?}"
+        );
         assert!(!got[0].contains("hunter2"), "{got:?}");
     }
 }
@@ -577,7 +582,10 @@ fn says_what_goes_without_credentials() {
         ("[{bucket: a}]", 0),
         ("[{bucket: a, tls: '1.2', deny: [sse-c]}]", 0),
         ("[{bucket: a, require: any}]", 1),
-        ("[{bucket: a, require: any}, {bucket: b, require: AES256}]", 1),
+        (
+            "[{bucket: a, require: any}, {bucket: b, require: AES256}]",
+            1,
+        ),
         ("[{bucket: a, require: any, mode: report}]", 0),
         ("[{bucket: a, require: any, unconfirmed: report}]", 0),
     ] {

@@ -3,9 +3,7 @@
 use super::{Facts, Keeper, keeper::Rule};
 use crate::{
     config::{Mode, Unconfirmed},
-    policy::{
-        Context, Found, Key, Multipart, Outcome, Principal, RequestContext, Target, Value,
-    },
+    policy::{Context, Found, Key, Multipart, Outcome, Principal, RequestContext, Target, Value},
     s3::{Action, Operation, Resource},
     sse::{Kind, Kinds, SseRequest, Wanted},
 };
@@ -88,17 +86,16 @@ impl Keeper {
             if rule.mode != Mode::Enforce || !refused(None) {
                 continue;
             }
-            let wanted = match Wanted::of(asked) {
-                Some(wanted) => wanted,
-                None => {
-                    let good = Kind::ALL.into_iter().filter(|kind| !refused(Some(*kind)));
-                    let kinds = good.fold(Kinds::default(), Kinds::with);
-                    if kinds == Kinds::default() {
-                        // No encryption would do, so it is not encryption that is demanded.
-                        continue;
-                    }
-                    Wanted::OneOf(kinds)
+            let wanted = if let Some(wanted) = Wanted::of(asked) {
+                wanted
+            } else {
+                let good = Kind::ALL.into_iter().filter(|kind| !refused(Some(*kind)));
+                let kinds = good.fold(Kinds::default(), Kinds::with);
+                if kinds == Kinds::default() {
+                    // No encryption would do, so it is not encryption that is demanded.
+                    continue;
                 }
+                Wanted::OneOf(kinds)
             };
             return Some(Demand {
                 wanted,
@@ -141,7 +138,7 @@ impl Keeper {
 }
 
 /// Whether the answer to an operation names an encryption on every store that encrypts, so that its silence is an answer.
-/// MinIO leaves it out on all others, although it encrypts.
+/// `MinIO` leaves it out on all others, although it encrypts.
 #[must_use]
 pub fn always_echoes(operation: Operation) -> bool {
     matches!(operation, Operation::PutObject | Operation::UploadPart)

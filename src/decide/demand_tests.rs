@@ -64,7 +64,11 @@ fn what_is_demanded_must_be_confirmed() {
         ("POST /any/k?uploads", &[S3], "AES256, Delete"),
         ("PUT /any/k?partNumber=1&uploadId=u", &[], every),
         ("PUT /any/k?partNumber=1&uploadId=u", &[SOURCE], every),
-        ("PUT /any/k?partNumber=1&uploadId=u", &[CUSTOMER], "sse-c, Delete"),
+        (
+            "PUT /any/k?partNumber=1&uploadId=u",
+            &[CUSTOMER],
+            "sse-c, Delete",
+        ),
         ("POST /any/k?uploadId=u", &[], every),
         ("PUT /kms/k", &[KMS], "aws:kms, Report"),
         ("POST /kms/k?uploadId=u", &[], "aws:kms, Report"),

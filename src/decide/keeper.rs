@@ -338,11 +338,7 @@ impl Keeper {
 pub(super) type Thing<'a> = (Option<&'a str>, Option<Cow<'a, [u8]>>);
 
 /// The things that one needed action is about: several where stores read a key differently.
-pub(super) fn things<'a>(
-    facts: &Facts<'a>,
-    on: Resource,
-    key: Option<&'a [u8]>,
-) -> Vec<Thing<'a>> {
+pub(super) fn things<'a>(facts: &Facts<'a>, on: Resource, key: Option<&'a [u8]>) -> Vec<Thing<'a>> {
     let bucket = facts.routed.bucket.as_deref();
     match on {
         Resource::Service => vec![(None, None)],

@@ -43,6 +43,9 @@ pub enum AskError {
     /// It broke off, or what it says is no HTTP/1.
     #[error("the store broke off, or does not speak HTTP/1: {0}")]
     Broken(String),
+    /// What is asked cannot be said.
+    #[error("a header of the question would hold a control character")]
+    Header,
     /// It took longer than `store.response_timeout`.
     #[error("the store did not answer within store.response_timeout")]
     Silent,
@@ -107,7 +110,7 @@ impl Own {
     /// # Errors
     /// There is no whole answer.
     pub async fn ask(&self, store: &Store, question: &Question<'_>) -> Result<Told, AskError> {
-        let bytes = self.written(question);
+        let bytes = self.written(question)?;
         let to_head = question.method == "HEAD";
         let asked = async {
             if let Some(mut stream) = store.kept()
@@ -134,12 +137,12 @@ impl Own {
     }
 
     /// The request as it goes out.
-    fn written(&self, question: &Question<'_>) -> Vec<u8> {
+    fn written(&self, question: &Question<'_>) -> Result<Vec<u8>, AskError> {
         let key = encode(question.key, true);
         let (host, path) = match self.addressing {
             Addressing::Path => (
                 self.authority.clone(),
-                format!("/{}/{key}", question.bucket),
+                format!("/{}/{key}", encode(question.bucket.as_bytes(), false)),
             ),
             Addressing::Virtual => (
                 format!("{}.{}", question.bucket, self.authority),
@@ -158,6 +161,13 @@ impl Own {
             ("x-amz-date", &date),
         ];
         headers.extend_from_slice(question.headers);
+        // Values of a presigned query or of a document may hold what no header can.
+        if headers
+            .iter()
+            .any(|(_, v)| v.bytes().any(|b| b.is_ascii_control()))
+        {
+            return Err(AskError::Header);
+        }
         let signer = Signer {
             access_key: &self.credentials.access_key,
             secret_key: self.credentials.secret_key.reveal(),
@@ -192,7 +202,7 @@ impl Own {
         out.push_str("user-agent: sealgate\r\nauthorization: ");
         out.push_str(&authorization);
         out.push_str("\r\n\r\n");
-        out.into_bytes()
+        Ok(out.into_bytes())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Holds the store to its word: a write that had to be encrypted is a success only once the store says that it is.
 //!
 //! Most answers say so themselves, by the echo of the request's headers. Where a store leaves the echo out although it
-//! encrypts (MinIO: `CopyObject`, `CreateMultipartUpload`, `UploadPartCopy`, `CompleteMultipartUpload`, POST forms),
+//! encrypts (`MinIO`: `CopyObject`, `CreateMultipartUpload`, `UploadPartCopy`, `CompleteMultipartUpload`, POST forms),
 //! Sealgate looks at what was written, with credentials of its own:
 //! - an object by `HEAD`, of the version that the answer names, else of the `ETag` that it names. If another `ETag`
 //!   stands there, somebody has written since, and what this request wrote can no longer be looked at: it is not
@@ -136,7 +136,8 @@ impl Answered {
             } else if field.is("etag") {
                 answered.etag = text().map(|etag| bare(&etag).to_owned());
             } else if field.is(SSE) {
-                answered.said = Some(super::judge::known_sse(&text().unwrap_or_default()).to_owned());
+                answered.said =
+                    Some(super::judge::known_sse(&text().unwrap_or_default()).to_owned());
             } else if field.is(CUSTOMER_ALGORITHM) && answered.said.is_none() {
                 answered.said = Some(Kind::Customer.as_str().to_owned());
             }
@@ -165,6 +166,7 @@ impl Answered {
         self.etag
             .clone()
             .or_else(|| self.text("ETag").map(|etag| bare(&etag).to_owned()))
+            .filter(|etag| !etag.is_empty())
     }
 }
 
@@ -202,14 +204,12 @@ pub fn is_echoed(raw: &[u8], demanded: &Demanded) -> bool {
 }
 
 /// Looks at what was written, where the answer does not say it.
-pub async fn look(
-    shared: &Shared,
-    ctx: &Ctx,
-    demanded: &Demanded,
-    answered: &Answered,
-) -> Finding {
+pub async fn look(shared: &Shared, ctx: &Ctx, demanded: &Demanded, answered: &Answered) -> Finding {
     let operation = ctx.operation.unwrap_or(Operation::PutObject);
-    if answered.document().is_some_and(|root| root.name() == "Error") {
+    if answered
+        .document()
+        .is_some_and(|root| root.name() == "Error")
+    {
         return Finding::NothingWritten;
     }
     if let Some(said) = &answered.said {
@@ -308,6 +308,15 @@ pub fn judged<'a>(
     }
 }
 
+/// What is told where an answer that needs a look is longer than one can be held back.
+pub fn too_long() -> Answer {
+    let error = S3Error::new(
+        ErrorCode::NotImplemented,
+        "The store did not confirm that it encrypted this write, as is demanded here: its answer is longer than limits.xml_bytes; what was written is left there.",
+    );
+    Answer::error(error, Decision::Error, Reason::Unconfirmed)
+}
+
 /// Does what the configuration says about a write that was not confirmed; an answer where it is not reported as a success.
 pub async fn act(
     shared: &Shared,
@@ -346,11 +355,7 @@ pub async fn act(
 }
 
 /// Deletes exactly what was written; what was done, or why nothing was.
-async fn remove(
-    shared: &Shared,
-    ctx: &Ctx,
-    answered: &Answered,
-) -> Result<&'static str, String> {
+async fn remove(shared: &Shared, ctx: &Ctx, answered: &Answered) -> Result<&'static str, String> {
     let Some(own) = &shared.confirmer.own else {
         return Err("there are no store.credentials to delete it with".to_owned());
     };

@@ -316,9 +316,7 @@ impl<'a> Exchange<'a> {
             while self.poll_store(cx)? {
                 moved = true;
                 if self.down.bytes.len().saturating_sub(start) > self.request.shared.xml_bytes {
-                    return Err(Fault::Store(
-                        "its answer to a write is longer than limits.xml_bytes".to_owned(),
-                    ));
+                    return Err(Fault::Unconfirmed(Box::new(confirm::too_long())));
                 }
             }
             return Ok(moved);
@@ -419,7 +417,8 @@ impl<'a> Exchange<'a> {
         self.wait(|this| this.down.is_clear()).await?;
         self.held = Some(usize::MAX);
         self.begin(head)?;
-        self.wait(|this| matches!(this.answer, Answer::Done)).await?;
+        self.wait(|this| matches!(this.answer, Answer::Done))
+            .await?;
         let start = self.held.take().unwrap_or_default();
         answered.body = self.held_body(head, start)?;
         let ctx = &mut *self.request.ctx;
@@ -544,6 +543,9 @@ impl<'a> Exchange<'a> {
 
     /// Whether it is the store's turn.
     fn store_owes(&self) -> bool {
+        if self.held.is_some() {
+            return true;
+        }
         let asked = self.upload.is_done() || self.up.is_broken() || self.request.waiting;
         let answers = !matches!(self.answer, Answer::Head | Answer::Done);
         !self.up.is_clear() || (self.down.is_clear() && (asked || answers))
@@ -551,7 +553,7 @@ impl<'a> Exchange<'a> {
 
     /// Whether it is the client's turn.
     fn client_owes(&self) -> bool {
-        !self.down.is_clear() || !self.store_owes()
+        (self.held.is_none() && !self.down.is_clear()) || !self.store_owes()
     }
 
     /// How long until the clock must be looked at.

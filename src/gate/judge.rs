@@ -7,7 +7,10 @@ use std::{
 
 use http::HeaderMap;
 
-use super::{answer::Answer, body::Inspector, client::Client, confirm::Demanded, request::Ctx, shared::Shared};
+use super::{
+    answer::Answer, body::Inspector, client::Client, confirm::Demanded, request::Ctx,
+    shared::Shared,
+};
 use crate::{
     audit::{Decision, Reason},
     config::Denial as Told,

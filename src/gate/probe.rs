@@ -80,7 +80,9 @@ pub async fn upload(
         other => return failed("creating an upload like it", &other),
     };
     let Some(id) = upload_id(&created.body) else {
-        return Finding::Unconfirmed("the answer to creating an upload like it has no UploadId".to_owned());
+        return Finding::Unconfirmed(
+            "the answer to creating an upload like it has no UploadId".to_owned(),
+        );
     };
     let id = encode(id.as_bytes(), false);
     let part = ask(
@@ -109,7 +111,10 @@ pub async fn upload(
 
 fn failed(what: &str, told: &Result<Told, AskError>) -> Finding {
     Finding::Unconfirmed(match told {
-        Ok(told) => format!("{what}, with store.credentials, was answered {}", told.status),
+        Ok(told) => format!(
+            "{what}, with store.credentials, was answered {}",
+            told.status
+        ),
         Err(error) => format!("{what} failed: {error}"),
     })
 }
@@ -208,7 +213,7 @@ pub async fn versions(shared: &Shared, own: &Own, bucket: &str) -> bool {
 }
 
 /// Whether the store honours `If-Match` on `DELETE`: shown with an object of Sealgate's own in the same bucket, which is
-/// removed. MinIO and Garage ignore it, and would delete what somebody else has written since.
+/// removed. `MinIO` and Garage ignore it, and would delete what somebody else has written since.
 pub async fn if_match(shared: &Shared, own: &Own, bucket: &str) -> bool {
     let known = bucket.to_owned();
     if let Some(honoured) = shared.confirmer.if_match.get(&known) {

@@ -57,7 +57,11 @@ fn the_test_suite_of_aws() {
             headers: &[host, date],
             payload: Payload::Of(b""),
         };
-        assert_eq!(signature(&SUITE, &request, SUITE_DATE), expect, "{method} {query}");
+        assert_eq!(
+            signature(&SUITE, &request, SUITE_DATE),
+            expect,
+            "{method} {query}"
+        );
     }
 }
 
@@ -125,7 +129,12 @@ fn headers_are_made_canonical() {
         method: "GET",
         path: "",
         query: "b=2&a=%7E&a=1+1&c",
-        headers: &[("X-B", "  a   b "), ("host", "h"), ("x-a", "2"), ("X-A", "1")],
+        headers: &[
+            ("X-B", "  a   b "),
+            ("host", "h"),
+            ("x-a", "2"),
+            ("X-A", "1"),
+        ],
         payload: Payload::Named(UNSIGNED_PAYLOAD),
     };
     let (canonical, names) = canonical_request(&request);

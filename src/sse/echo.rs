@@ -87,7 +87,12 @@ impl Wanted {
     pub fn of(request: &SseRequest<'_>) -> Option<Self> {
         if request.customer.any() {
             return Some(Self::Customer {
-                key_md5: request.customer.key_md5.as_deref().unwrap_or_default().into(),
+                key_md5: request
+                    .customer
+                    .key_md5
+                    .as_deref()
+                    .unwrap_or_default()
+                    .into(),
             });
         }
         Some(match Kind::of(request.sse.as_deref()?) {
@@ -174,7 +179,7 @@ impl<'a> Echo<'a> {
 }
 
 /// Whether the key that a response names can be the one that was asked for. A request may name a key's id, its ARN, an
-/// alias or an alias' ARN; AWS answers with the key's ARN, MinIO with `arn:aws:kms:` and the key's name. Which key an
+/// alias or an alias' ARN; AWS answers with the key's ARN, `MinIO` with `arn:aws:kms:` and the key's name. Which key an
 /// alias stands for is known to the key service alone, so any key is believed then.
 fn is_same_key(asked: &str, said: &str) -> bool {
     if asked == said {
@@ -221,8 +226,7 @@ impl<'a> Key<'a> {
 mod tests {
     use super::*;
 
-    const ARN: &str =
-        "arn:aws:kms:us-east-2:111122223333:key/01234567-89ab-cdef-0123-456789abcdef";
+    const ARN: &str = "arn:aws:kms:us-east-2:111122223333:key/01234567-89ab-cdef-0123-456789abcdef";
 
     fn echo<'a>(fields: &[(&str, &'a str)]) -> Echo<'a> {
         let mut echo = Echo::default();
@@ -296,10 +300,17 @@ mod tests {
         let wanted = Wanted::Customer {
             key_md5: "abc=".into(),
         };
-        assert!(echo(&[(CUSTOMER_ALGORITHM, "AES256"), (CUSTOMER_KEY_MD5, "abc=")]).confirms(&wanted));
-        assert!(!echo(&[(CUSTOMER_ALGORITHM, "AES256"), (CUSTOMER_KEY_MD5, "abd=")]).confirms(&wanted));
+        assert!(
+            echo(&[(CUSTOMER_ALGORITHM, "AES256"), (CUSTOMER_KEY_MD5, "abc=")]).confirms(&wanted)
+        );
+        assert!(
+            !echo(&[(CUSTOMER_ALGORITHM, "AES256"), (CUSTOMER_KEY_MD5, "abd=")]).confirms(&wanted)
+        );
         assert!(!echo(&[(CUSTOMER_ALGORITHM, "AES256")]).confirms(&wanted));
         assert!(!echo(&[(SSE, "AES256"), (CUSTOMER_KEY_MD5, "abc=")]).confirms(&wanted));
-        assert!(echo(&[(CUSTOMER_ALGORITHM, "AES256")]).confirms(&Wanted::OneOf(Kinds::default().with(Kind::Customer))));
+        assert!(
+            echo(&[(CUSTOMER_ALGORITHM, "AES256")])
+                .confirms(&Wanted::OneOf(Kinds::default().with(Kind::Customer)))
+        );
     }
 }
