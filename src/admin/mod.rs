@@ -1,80 +1,154 @@
-//! The admin port: `/metrics`, `/healthz`, `/readyz`. Plain HTTP, for probes and scrapers only.
+//! The admin port: `/metrics`, `/healthz`, `/readyz`, `/config`, `/log`. Plain HTTP, for probes, scrapers and operators only.
+//!
+//! It has a thread and a runtime of its own, so that it answers however busy the proxy is.
+
+mod serve;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
-use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 
-use crate::gate::Live;
+pub use serve::{set_log_level, start};
 
-/// Serves the admin port.
-pub struct Admin(Arc<Live>);
+use crate::{audit::Standing, gate::Live};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Changes what is logged, and says what is. Given by whoever set up the log.
+pub trait LogLevel: Send + Sync {
+    /// The filter in force, as `RUST_LOG` would have it.
+    fn get(&self) -> String;
+    /// Puts another into force.
+    ///
+    /// # Errors
+    /// It is no filter; the text says why.
+    fn set(&self, filter: &str) -> Result<(), String>;
+}
+
+/// Answers the admin port's requests.
+struct Admin {
+    live: Arc<Live>,
+}
+
+struct Answer(StatusCode, &'static str, String);
 
 impl Admin {
-    /// Over what the gate shares.
-    #[must_use]
-    pub fn new(shared: Arc<Live>) -> Self {
-        Self(shared)
-    }
-
-    fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str, String) {
-        const TEXT: &str = "text/plain; charset=utf-8";
+    fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Answer {
+        if path == "/log" {
+            return log(method, query);
+        }
         if !matches!(*method, Method::GET | Method::HEAD) {
-            return (
+            return Answer(
                 StatusCode::METHOD_NOT_ALLOWED,
                 TEXT,
                 "only GET and HEAD\n".to_owned(),
             );
         }
         match path {
-            "/metrics" => match self.0.process.metrics.encode(Some(&self.0.process.audit)) {
-                Ok(text) => (
-                    StatusCode::OK,
-                    "text/plain; version=0.0.4; charset=utf-8",
-                    text,
-                ),
-                Err(error) => (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    TEXT,
-                    format!("{error}\n"),
-                ),
-            },
-            "/healthz" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
-            "/readyz" => match self.unready() {
-                None => (StatusCode::OK, TEXT, "ready\n".to_owned()),
-                Some(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
-            },
-            _ => (
+            "/metrics" => self.metrics(),
+            "/healthz" => Answer(StatusCode::OK, TEXT, "ok\n".to_owned()),
+            "/readyz" => self.ready(),
+            "/config" => self.config(),
+            _ => Answer(
                 StatusCode::NOT_FOUND,
                 TEXT,
-                "/metrics, /healthz or /readyz\n".to_owned(),
+                "/metrics, /healthz, /readyz, /config or /log\n".to_owned(),
             ),
         }
     }
 
-    fn unready(&self) -> Option<&'static str> {
-        if self.0.process.is_draining() {
+    fn metrics(&self) -> Answer {
+        let process = &self.live.process;
+        let current = self.live.current();
+        process.metrics.stand(&Standing {
+            connections: process.connections.open() as u64,
+            requests: process.active() as u64,
+            generation: current.generation,
+            since: current.since,
+        });
+        match process.metrics.encode(Some(&process.audit)) {
+            Ok(text) => Answer(
+                StatusCode::OK,
+                "text/plain; version=0.0.4; charset=utf-8",
+                text,
+            ),
+            Err(error) => Answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                TEXT,
+                format!("{error}\n"),
+            ),
+        }
+    }
+
+    fn ready(&self) -> Answer {
+        let process = &self.live.process;
+        let unready = if process.is_draining() || process.is_handed_over() {
             Some("ending")
-        } else if self.0.process.is_blocked() {
+        } else if process.is_blocked() {
             Some("audit lines cannot be written")
         } else {
             None
+        };
+        if let Some(why) = unready {
+            return Answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n"));
         }
+        let generation = self.live.current().generation;
+        let text = match self.live.refused() {
+            None => format!("ready\nconfiguration: generation {generation}\n"),
+            Some(errors) => format!(
+                "ready\nconfiguration: generation {generation}; the file has changed since and has errors, so it is not in force:\n{errors}\n"
+            ),
+        };
+        Answer(StatusCode::OK, TEXT, text)
+    }
+
+    fn config(&self) -> Answer {
+        let current = self.live.current();
+        let since = jiff::Timestamp::try_from(current.since).unwrap_or_default();
+        let config = serde_json::json!({
+            "generation": current.generation,
+            "since": since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "refused": self.live.refused(),
+            "config": current.masked,
+        });
+        Answer(StatusCode::OK, "application/json", format!("{config:#}\n"))
     }
 }
 
-#[async_trait]
-impl ServeHttp for Admin {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let request = session.req_header();
-        let (status, kind, text) = self.answer(&request.method, request.uri.path());
-        let mut response = Response::new(text.into_bytes());
+/// `GET /log` says what is logged, `PUT /log?filter=debug` changes it until the process ends.
+fn log(method: &Method, query: Option<&str>) -> Answer {
+    let Some(level) = serve::log_level() else {
+        return Answer(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            "this process does not log\n".to_owned(),
+        );
+    };
+    let asked = query.and_then(|q| q.strip_prefix("filter="));
+    match (method, asked) {
+        (&Method::GET | &Method::HEAD, _) => Answer(StatusCode::OK, TEXT, level.get() + "\n"),
+        (&Method::PUT, Some(filter)) => {
+            let filter = percent_encoding::percent_decode_str(filter).decode_utf8_lossy();
+            match level.set(&filter) {
+                Ok(()) => Answer(StatusCode::OK, TEXT, level.get() + "\n"),
+                Err(error) => Answer(StatusCode::BAD_REQUEST, TEXT, format!("{error}\n")),
+            }
+        }
+        _ => Answer(
+            StatusCode::METHOD_NOT_ALLOWED,
+            TEXT,
+            "GET /log, or PUT /log?filter=FILTER, where FILTER is error, warn, info, debug, trace, or what RUST_LOG takes\n".to_owned(),
+        ),
+    }
+}
+
+impl Answer {
+    fn response(self) -> Response<String> {
+        let Self(status, kind, text) = self;
+        let mut response = Response::new(text);
         *response.status_mut() = status;
-        let length = response.body().len();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
-        headers.insert(header::CONTENT_LENGTH, length.into());
+        let kind = header::HeaderValue::from_static(kind);
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
 }

@@ -86,15 +86,16 @@ struct Output {
 
 impl AuditSink {
     /// Opens what the configuration names. A file is made with mode 0600 where it is missing; half a line at its
-    /// end, left by a run that was killed, is cut off, and the first new line says `unclean`.
+    /// end, left by a run that was killed, is cut off, and the first new line says `unclean`. Not so with `shared`: another
+    /// process still writes to the file, and ends it.
     ///
     /// # Errors
     /// The file cannot be opened or read.
-    pub fn open(config: &Audit) -> Result<Self, AuditError> {
+    pub fn open(config: &Audit, shared: bool) -> Result<Self, AuditError> {
         let mut outputs = Vec::new();
         let mut unclean = false;
         if let Some(path) = &config.file {
-            let (file, left) = open(path).map_err(|source| AuditError::Open {
+            let (file, left) = open(path, shared).map_err(|source| AuditError::Open {
                 path: path.clone(),
                 source,
             })?;
@@ -305,13 +306,13 @@ impl Output {
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, bool)> {
+fn open(path: &Path, shared: bool) -> io::Result<(File, bool)> {
     let mut file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
         .open(path)?;
-    if !file.metadata()?.is_file() {
+    if shared || !file.metadata()?.is_file() {
         return Ok((file, false));
     }
     let found = tail(&mut File::open(path)?)?;

@@ -25,11 +25,14 @@ impl Scratch {
     }
 
     fn open(&self) -> AuditSink {
-        AuditSink::open(&Audit {
-            stdout: false,
-            file: Some(self.0.clone()),
-            when_blocked: WhenBlocked::Refuse,
-        })
+        AuditSink::open(
+            &Audit {
+                stdout: false,
+                file: Some(self.0.clone()),
+                when_blocked: WhenBlocked::Refuse,
+            },
+            false,
+        )
         .unwrap()
     }
 
@@ -180,7 +183,7 @@ fn a_device_without_room() {
         file: Some("/dev/full".into()),
         when_blocked: WhenBlocked::Refuse,
     };
-    let sink = AuditSink::open(&audit).unwrap();
+    let sink = AuditSink::open(&audit, false).unwrap();
     let error = sink.record(&event(), true).unwrap_err().to_string();
     assert!(error.contains("/dev/full: No space left"), "{error}");
     assert!(sink.is_blocked());
@@ -193,7 +196,7 @@ fn no_folder_no_sink() {
         file: Some("no/such/folder/a.jsonl".into()),
         when_blocked: WhenBlocked::Refuse,
     };
-    let error = AuditSink::open(&audit).err().unwrap().to_string();
+    let error = AuditSink::open(&audit, false).err().unwrap().to_string();
     assert!(error.contains("no/such/folder/a.jsonl"), "{error}");
 }
 

@@ -11,6 +11,7 @@ use prometheus::{
 use super::event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
 use super::file::AuditSink;
 use super::process::Process;
+use super::standing::{Gauges, Standing};
 use crate::s3::Operation;
 
 /// How reading the configuration again ended.
@@ -35,6 +36,8 @@ pub struct Metrics {
     request_bytes: IntCounter,
     response_bytes: IntCounter,
     unconfirmed: IntCounter,
+    turned_away: IntCounter,
+    standing: Gauges,
     audit_errors: IntCounter,
     audit_lost: IntCounter,
     duration: Histogram,
@@ -167,6 +170,11 @@ impl Metrics {
                 "sealgate_store_unconfirmed_total",
                 "Writes that the store did not confirm as encrypted.",
             )?,
+            standing: Gauges::register(&registry)?,
+            turned_away: counter(
+                "sealgate_connections_refused_total",
+                "Connections that were closed at once: there were too many.",
+            )?,
             audit_errors: counter(
                 "sealgate_audit_errors_total",
                 "Failed attempts to write audit lines.",
@@ -240,6 +248,16 @@ impl Metrics {
             Reload::Refused => (1, "refused"),
         };
         self.reloads.count(row, 0, &[name]);
+    }
+
+    /// Counts a connection that was closed at once because there were too many.
+    pub fn turned_away(&self) {
+        self.turned_away.inc();
+    }
+
+    /// Says how the process stands.
+    pub fn stand(&self, now: &Standing) {
+        self.standing.set(now);
     }
 
     /// All metrics in Prometheus' text format (`text/plain; version=0.0.4`), with the counts of the audit's sink.

@@ -6,6 +6,7 @@ mod file;
 mod line;
 mod metrics;
 mod process;
+mod standing;
 mod tail;
 
 pub use clock::TimeText;
@@ -13,3 +14,4 @@ pub use event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
 pub use file::{AuditError, AuditSink};
 pub use line::{Stamp, write_line};
 pub use metrics::{Metrics, Reload};
+pub use standing::Standing;

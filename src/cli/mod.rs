@@ -13,6 +13,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 /// An enforcing reverse proxy for S3: no object reaches the store unless it is encrypted the way the policy says.
 #[derive(Debug, Parser)]
@@ -32,6 +33,9 @@ enum Command {
         /// The configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Take the listeners over from the process that runs: it hands them over when it gets SIGQUIT
+        #[arg(long)]
+        upgrade: bool,
     },
     /// Check a configuration: every error at once
     Check {
@@ -76,9 +80,9 @@ pub fn main() -> ExitCode {
                 Err(error) => complain(&error, WRONG),
             }
         }
-        Command::Run { config } => {
+        Command::Run { config, upgrade } => {
             log(Level::Usual);
-            serve::run(&config)
+            serve::run(&config, upgrade)
         }
         Command::Check { config, strict } => serve::check(&config, strict),
         Command::Policy(command) => policy::run(command),
@@ -98,7 +102,7 @@ enum Level {
 
 /// Logs to standard error: standard output is for audit lines and results.
 fn log(level: Level) {
-    use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, prelude::*};
+    use tracing_subscriber::{filter::filter_fn, fmt, prelude::*};
     // pingora logs heads and targets, where signatures stand; what matters of them is said by the gate.
     let default = match level {
         Level::Usual => "info,pingora=error,pingora_core=error,pingora_proxy=off",
@@ -106,15 +110,36 @@ fn log(level: Level) {
         Level::Quiet => "error,pingora=off,pingora_core=off,pingora_proxy=off,s3s=off",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    fmt()
-        .with_env_filter(filter)
+    let log = fmt()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
-        .finish()
+        .with_env_filter(filter)
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    log.finish()
         .with(filter_fn(|event| {
             may_be_logged(event.target(), *event.level())
         }))
         .init();
+    crate::admin::set_log_level(Box::new(Filter(handle)));
+}
+
+/// The filter of the log that runs.
+struct Filter<S>(tracing_subscriber::reload::Handle<EnvFilter, S>);
+
+impl<S> crate::admin::LogLevel for Filter<S> {
+    fn get(&self) -> String {
+        self.0
+            .with_current(ToString::to_string)
+            .unwrap_or_else(|e| e.to_string())
+    }
+
+    fn set(&self, filter: &str) -> Result<(), String> {
+        let filter = EnvFilter::builder()
+            .parse(filter)
+            .map_err(|e| format!("{filter:?} is no filter: {e}"))?;
+        self.0.reload(filter).map_err(|e| e.to_string())
+    }
 }
 
 /// Whatever `RUST_LOG` says, pingora logs errors at most: below that it prints heads, with signatures and keys in them.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{GOOD, UNUSABLE, WRONG, complain, say};
 use crate::{
     config::{Config, Warning},
-    gate,
+    gate::{self, Start},
 };
 
 fn load(path: &Path) -> Result<(Config, Vec<Warning>), u8> {
@@ -16,7 +16,7 @@ fn load(path: &Path) -> Result<(Config, Vec<Warning>), u8> {
 }
 
 /// Runs the proxy until a signal ends it.
-pub fn run(path: &Path) -> u8 {
+pub fn run(path: &Path, upgrade: bool) -> u8 {
     let (config, warnings) = match load(path) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -27,7 +27,12 @@ pub fn run(path: &Path) -> u8 {
     for note in config.notes() {
         tracing::warn!("{note}");
     }
-    match gate::run(&config) {
+    let start = if upgrade {
+        Start::Upgrade
+    } else {
+        Start::Fresh
+    };
+    match gate::run(&config, start) {
         Ok(()) => GOOD,
         Err(error) => complain(&error, WRONG),
     }

@@ -5,8 +5,6 @@ use std::time::Duration;
 use super::reader::{Fields, Node};
 use super::types::{BodyRate, Limits, Linger};
 
-const LATER: &str = "is not enforced in this version";
-
 /// Reads the map; what it leaves out keeps its default.
 pub fn limits(node: &Node<'_>) -> Option<Limits> {
     let fields = node.fields(&[
@@ -24,16 +22,16 @@ pub fn limits(node: &Node<'_>) -> Option<Limits> {
         "linger",
     ])?;
     let mut limits = Limits::default();
-    later(&fields, "connections", Node::count, &mut limits.connections);
-    later(
+    optional(&fields, "connections", Node::count, &mut limits.connections);
+    optional(
         &fields,
         "connections_per_source",
         Node::count,
         &mut limits.connections_per_source,
     );
-    later(&fields, "requests", Node::count, &mut limits.requests);
-    later(&fields, "body_bytes", Node::size, &mut limits.body_bytes);
-    later(&fields, "body_rate", body_rate, &mut limits.body_rate);
+    optional(&fields, "requests", Node::count, &mut limits.requests);
+    optional(&fields, "body_bytes", Node::size, &mut limits.body_bytes);
+    optional(&fields, "body_rate", body_rate, &mut limits.body_rate);
     bound(
         &fields,
         "header_bytes",
@@ -56,8 +54,8 @@ pub fn limits(node: &Node<'_>) -> Option<Limits> {
     Some(limits)
 }
 
-/// A limit that is read and not enforced yet.
-fn later<'t, T>(
+/// A limit that may be `null`, which is none.
+fn optional<'t, T>(
     fields: &Fields<'t>,
     name: &str,
     read: impl FnOnce(&Node<'t>) -> Option<T>,
@@ -69,7 +67,6 @@ fn later<'t, T>(
     if node.is_null() {
         *into = None;
     } else if let Some(value) = read(&node) {
-        node.warn(LATER);
         *into = Some(value);
     }
 }

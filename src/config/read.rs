@@ -80,7 +80,6 @@ fn top(node: &Node<'_>) -> Option<Config> {
         "upgrade_socket",
     ])?;
     fields.refuse("keys", None, LATER);
-    fields.refuse("upgrade_socket", None, LATER);
     let account = match fields.get("account") {
         Some(node) => node.parsed(account),
         None => Some("111122223333".to_owned()),
@@ -126,6 +125,9 @@ fn top(node: &Node<'_>) -> Option<Config> {
         Some(None) => None,
         None => Some(DRAIN),
     };
+    let upgrade_socket = fields
+        .get("upgrade_socket")
+        .and_then(|node| Some(node.reading.resolve(&node.text()?)));
     let base_domains = base_domains(&fields);
     let hosts = hosts(&fields);
     let trusted_proxies = trusted_proxies(&fields);
@@ -148,6 +150,7 @@ fn top(node: &Node<'_>) -> Option<Config> {
         limits: limits?,
         audit: audit?,
         drain: drain?,
+        upgrade_socket,
     })
 }
 

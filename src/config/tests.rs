@@ -274,7 +274,6 @@ fn unreadable() {
 fn refuses_what_it_cannot_do() {
     for more in [
         "keys: {provider: local, file: keyring}",
-        "upgrade_socket: /run/sealgate.sock",
         "listen: [{address: '127.0.0.1:1', proxy_protocol: true}]",
         "listen: [{address: '127.0.0.1:1', serve: health}]",
         "clients: [{certificate: CN=app, principal: 'arn:aws:iam::111122223333:user/app'}]",
@@ -487,8 +486,6 @@ fn secrets_stay_out_of_errors() {
 fn warns() {
     assert!(warnings(STORE)[0].contains("no rules"));
     for (more, expect) in [
-        ("limits: {connections: 5}", "not enforced in this version"),
-        ("limits: {body_rate: {bytes: 1KiB}}", "not enforced"),
         ("limits: {xml_bytes: null}", "without a bound"),
         ("audit: {stdout: false}", "goes nowhere"),
         ("admin: {address: '0.0.0.0:9090'}", "not a loopback"),

@@ -48,6 +48,22 @@ pub struct Config {
     pub audit: Audit,
     /// How long requests under way may still take after a signal to stop. Default 30 s.
     pub drain: Duration,
+    /// The Unix socket over which a new process takes the listeners over. Default: none, and it cannot.
+    pub upgrade_socket: Option<PathBuf>,
+}
+
+impl Config {
+    /// The files that it names and that are read again when they change.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let of_rules = self
+            .rules
+            .iter()
+            .flat_map(|rule| rule.policy.iter().chain(&rule.short));
+        self.policies
+            .iter()
+            .chain(of_rules)
+            .filter_map(|policy| policy.path.as_ref())
+    }
 }
 
 impl Config {
@@ -278,11 +294,11 @@ pub enum PlainHttp {
 /// The bounds of connections and requests. `null` in the file is "none".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections. Default 10000. Not enforced in this version.
+    /// Open connections. Default 10000.
     pub connections: Option<u64>,
-    /// Open connections of one address. Default 1000. Not enforced in this version.
+    /// Open connections of one address. Default 1000.
     pub connections_per_source: Option<u64>,
-    /// Requests at a time. Default 5000. Not enforced in this version.
+    /// Requests at a time. Default 5000.
     pub requests: Option<u64>,
     /// The bytes of a request's head. Default 64 KiB; `u64::MAX` for none.
     pub header_bytes: u64,
@@ -292,9 +308,9 @@ pub struct Limits {
     pub header_timeout: Option<Duration>,
     /// How long a connection may be idle between requests, and a body silent. Default 60 s.
     pub idle_timeout: Option<Duration>,
-    /// The bytes of a request's body. Default none. Not enforced in this version.
+    /// The bytes of a request's body. Default none.
     pub body_bytes: Option<u64>,
-    /// The least speed of a body. Default 1 KiB a second after 30 s. Not enforced in this version.
+    /// The least speed of a body. Default 1 KiB a second after 30 s.
     pub body_rate: Option<BodyRate>,
     /// The bytes of an XML body that is read to decide a request. Default 8 MiB; `u64::MAX` for none.
     pub xml_bytes: u64,

@@ -94,7 +94,7 @@ pub fn run(options: &Options) -> Result<(), DemoError> {
 
     if options.once {
         std::thread::spawn(move || {
-            if let Err(error) = gate::run(&config) {
+            if let Err(error) = gate::run(&config, gate::Start::Fresh) {
                 eprintln!("{error}");
             }
         });
@@ -103,7 +103,7 @@ pub fn run(options: &Options) -> Result<(), DemoError> {
     }
     show::intro(front, behind, BUCKET, &folder);
     show::follow(audit);
-    Ok(gate::run(&config)?)
+    Ok(gate::run(&config, gate::Start::Fresh)?)
 }
 
 fn any_port() -> SocketAddr {

@@ -18,7 +18,7 @@ use super::{
     judge::{Arrived, judge},
     linger::Linger,
     parsed::Parsed,
-    process::Live,
+    process::{Live, Process},
     refusal,
     request::Ctx,
     shared::Shared,
@@ -52,6 +52,9 @@ enum Arrival {
     Refused(HeadError),
 }
 
+/// How often an idle connection looks whether the process is ending.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 /// Accepts connections.
 pub struct Door(pub Arc<Live>);
 
@@ -62,21 +65,27 @@ impl ServerApp for Door {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        serve(&self.0, stream, shutdown).await;
+        let client = Arc::new(Client::of(&stream));
+        let live = &self.0;
+        let connections = &live.process.connections;
+        match connections.admit(client.ip, live.current().most) {
+            Some(_open) => serve(live, client, stream, shutdown).await,
+            // Not answered: whoever opens too many must not cost an answer each.
+            None => live.process.metrics.turned_away(),
+        }
         None
     }
 }
 
 /// Serves one connection.
-async fn serve(live: &Live, stream: Stream, shutdown: &ShutdownWatch) {
-    let client = Arc::new(Client::of(&stream));
+async fn serve(live: &Live, client: Arc<Client>, stream: Stream, shutdown: &ShutdownWatch) {
     let mut rest = Rest {
         stream: Box::new(stream),
         ahead: BytesMut::new(),
     };
     loop {
         let limits = live.current().door;
-        let arrived = arrival(&mut rest, &limits).await;
+        let arrived = arrival(&mut rest, &limits, &live.process).await;
         // A request is served by the configuration that is in force when its head is there.
         let gate = &live.current();
         let refused = match arrived {
@@ -124,7 +133,8 @@ async fn request(
         framing: head.framing,
         expectation: head.expect,
     };
-    let keep = head.http11 && !parsed.closes() && !*shutdown.borrow();
+    let ending = *shutdown.borrow() || gate.process.is_draining();
+    let keep = head.http11 && !parsed.closes() && !ending;
     let Some(answer) = judge(gate, &parsed.head(), arrived, &mut ctx) else {
         return forward(gate, rest, head, parsed, &mut ctx, keep).await;
     };
@@ -147,13 +157,9 @@ async fn linger(gate: &Shared, rest: Rest) {
 }
 
 /// Waits for a head. Bytes beyond it stay in `rest.ahead`, behind the head.
-async fn arrival(rest: &mut Rest, limits: &DoorLimits) -> Arrival {
-    if rest.ahead.is_empty() {
-        let first = read_some(&mut rest.stream, &mut rest.ahead);
-        match timeout(limits.idle_timeout, first).await {
-            Err(_) | Ok(Err(_) | Ok(0)) => return Arrival::Gone,
-            Ok(Ok(_)) => {}
-        }
+async fn arrival(rest: &mut Rest, limits: &DoorLimits, process: &Process) -> Arrival {
+    if rest.ahead.is_empty() && !first_bytes(rest, limits.idle_timeout, process).await {
+        return Arrival::Gone;
     }
     match examine(&rest.ahead, &limits.head) {
         Ok(Some(head)) => return Arrival::Head(head),
@@ -176,6 +182,23 @@ async fn arrival(rest: &mut Rest, limits: &DoorLimits) -> Arrival {
     timeout(limits.header_timeout, whole)
         .await
         .unwrap_or(Arrival::TimedOut)
+}
+
+/// Waits for the first bytes of a request; false where none come.
+async fn first_bytes(rest: &mut Rest, mut idle: Duration, process: &Process) -> bool {
+    loop {
+        let slice = idle.min(LOOK_EVERY);
+        let first = read_some(&mut rest.stream, &mut rest.ahead);
+        match timeout(slice, first).await {
+            Ok(read) => return read.is_ok_and(|n| n > 0),
+            // The client has had a whole slice to begin another request.
+            Err(_) if process.is_draining() => return false,
+            Err(_) => idle -= slice,
+        }
+        if idle.is_zero() {
+            return false;
+        }
+    }
 }
 
 /// Reads what is there and appends it to `ahead`.

@@ -5,6 +5,9 @@
 //! write on either side. The promises of the handshake that need a look at the bytes are kept here
 //! (RFC 9110 section 10.1.1): one `100 Continue` at most, none unasked for, and ours where the store stays silent.
 
+mod clock;
+mod held;
+
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
@@ -19,7 +22,7 @@ use tokio_util::io::poll_read_buf;
 use super::{
     answer::Answer as Own,
     client::Rest,
-    confirm::{self, Answered, Demanded, Finding},
+    confirm,
     outgoing::{Outgoing, Sent},
     parsed::Parsed,
     refusal::unrecorded,
@@ -137,6 +140,10 @@ pub struct Exchange<'a> {
     interim: u8,
     started: Instant,
     moved: Instant,
+    /// Since when nothing moves, where it is the client that is waited for.
+    waits_for_client: Option<Instant>,
+    /// How long the client was waited for.
+    client_time: Duration,
     timer: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
@@ -167,6 +174,8 @@ impl<'a> Exchange<'a> {
             interim: 0,
             started: now,
             moved: now,
+            waits_for_client: None,
+            client_time: Duration::ZERO,
             timer: None,
         }
     }
@@ -224,6 +233,9 @@ impl<'a> Exchange<'a> {
     async fn wait(&mut self, enough: impl Fn(&Self) -> bool) -> Result<(), Fault> {
         poll_fn(|cx| {
             let mut any = false;
+            if let Some(since) = self.waits_for_client.take() {
+                self.client_time += since.elapsed();
+            }
             loop {
                 let moved = self.poll_up(cx)? | self.poll_down(cx)?;
                 if enough(self) {
@@ -241,6 +253,9 @@ impl<'a> Exchange<'a> {
                     .timer
                     .get_or_insert_with(|| Box::pin(pingora_timeout::sleep(next)));
                 if timer.as_mut().poll(cx).is_pending() {
+                    if self.sends_body() && self.client_owes() {
+                        self.waits_for_client = Some(Instant::now());
+                    }
                     return Poll::Pending;
                 }
                 self.timer = None;
@@ -401,55 +416,6 @@ impl<'a> Exchange<'a> {
         self.down.bytes.put_slice(CONTINUE);
     }
 
-    /// The final response begins once it is clear that the store did as was demanded. Until then it is held back whole.
-    async fn begin_confirmed(
-        &mut self,
-        head: &ResponseHead,
-        demanded: &Demanded,
-    ) -> Result<(), Fault> {
-        let raw = &self.heard[..head.len];
-        let operation = self.request.ctx.operation;
-        if !confirm::is_success(operation, head.status) || confirm::is_echoed(raw, demanded) {
-            return self.begin(head);
-        }
-        let mut answered = Answered::of(raw);
-        // What was said before the answer is the client's already.
-        self.wait(|this| this.down.is_clear()).await?;
-        self.held = Some(usize::MAX);
-        self.begin(head)?;
-        self.wait(|this| matches!(this.answer, Answer::Done))
-            .await?;
-        let start = self.held.take().unwrap_or_default();
-        answered.body = self.held_body(head, start)?;
-        let ctx = &mut *self.request.ctx;
-        ctx.sse_confirmed = None;
-        let finding = confirm::look(self.request.shared, ctx, demanded, &answered).await;
-        self.moved = Instant::now();
-        match finding {
-            Finding::Confirmed(kind) => ctx.sse_confirmed = Some(kind.as_str()),
-            Finding::Later | Finding::NothingWritten => {}
-            Finding::Unconfirmed(why) => {
-                confirm::act(self.request.shared, ctx, demanded, &answered, why)
-                    .await
-                    .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
-            }
-        }
-        self.complete()
-    }
-
-    /// The body of a response that is held back from `start` on, without its framing.
-    fn held_body(&self, head: &ResponseHead, start: usize) -> Result<Vec<u8>, Fault> {
-        let bytes = self.down.bytes.get(start..).unwrap_or_default();
-        if head.framing != Framing::Chunked || !self.request.http11 {
-            return Ok(bytes.to_vec());
-        }
-        let mut body = Vec::with_capacity(bytes.len());
-        ChunkedScanner::default()
-            .scan(bytes, |piece| body.extend_from_slice(piece))
-            .map_err(|e| Fault::Store(e.to_string()))?;
-        Ok(body)
-    }
-
     /// The final response begins.
     fn begin(&mut self, head: &ResponseHead) -> Result<(), Fault> {
         self.request.waiting = false;
@@ -457,7 +423,8 @@ impl<'a> Exchange<'a> {
         self.keep_client = self.request.keep
             && self.request.http11
             && self.upload.is_done()
-            && head.framing != Framing::Close;
+            && head.framing != Framing::Close
+            && !self.request.shared.process.is_draining();
         let raw = self.heard.split_to(head.len);
         reply::note(&raw, head.status, self.request.ctx);
         let reply = Reply {
@@ -539,55 +506,6 @@ impl<'a> Exchange<'a> {
                 unrecorded(&error);
                 Fault::Unrecorded
             })
-    }
-
-    /// Whether it is the store's turn.
-    fn store_owes(&self) -> bool {
-        if self.held.is_some() {
-            return true;
-        }
-        let asked = self.upload.is_done() || self.up.is_broken() || self.request.waiting;
-        let answers = !matches!(self.answer, Answer::Head | Answer::Done);
-        !self.up.is_clear() || (self.down.is_clear() && (asked || answers))
-    }
-
-    /// Whether it is the client's turn.
-    fn client_owes(&self) -> bool {
-        (self.held.is_none() && !self.down.is_clear()) || !self.store_owes()
-    }
-
-    /// How long until the clock must be looked at.
-    fn next_check(&self) -> Duration {
-        let door = &self.request.shared.door;
-        let store = self.request.shared.response_timeout;
-        let limit = match (self.store_owes(), self.client_owes()) {
-            (true, false) => store,
-            (false, true) => door.idle_timeout,
-            _ => store.min(door.idle_timeout),
-        };
-        let mut next = limit.saturating_sub(self.moved.elapsed());
-        if self.request.waiting {
-            next = next.min(door.continue_timeout.saturating_sub(self.started.elapsed()));
-        }
-        // Whose turn it is may change meanwhile.
-        next.min(store).min(door.idle_timeout)
-    }
-
-    fn check_time(&mut self) -> Result<(), Fault> {
-        let door = &self.request.shared.door;
-        if self.request.waiting && self.started.elapsed() >= door.continue_timeout {
-            self.invite(Continue::Timeout);
-            self.moved = Instant::now();
-            return Ok(());
-        }
-        let still = self.moved.elapsed();
-        if self.store_owes() && still >= self.request.shared.response_timeout {
-            return Err(Fault::StoreSilent);
-        }
-        if self.client_owes() && still >= door.idle_timeout {
-            return Err(Fault::ClientSilent);
-        }
-        Ok(())
     }
 }
 

@@ -86,6 +86,7 @@ fn examine(
     }
     let claim = sigv4::claim(&routed, head)
         .map_err(|e| Answer::error(e, Decision::Error, Reason::Request))?;
+    too_much(shared, ctx)?;
     let facts = facts(shared, ctx, head, &routed, &claim, None);
     ctx.principal = facts.principal.map(|p| p.arn().to_owned());
     let request = SseRequest::of(&routed, head);
@@ -103,6 +104,33 @@ fn examine(
         ctx.origin_form = Some(origin_form(&routed));
     }
     Ok(())
+}
+
+/// The limits on requests at a time and on the announced length of a body.
+fn too_much(shared: &Shared, ctx: &Ctx) -> Result<(), Answer> {
+    let active = shared.process.active() as u64;
+    if shared.most_requests.is_some_and(|most| active > most) {
+        let error = S3Error::new(ErrorCode::SlowDown, "Please reduce your request rate.");
+        return Err(Answer::error(error, Decision::Error, Reason::Limit));
+    }
+    match shared.body_bytes {
+        Some(most) if ctx.announced > most => Err(too_large(most, Some(ctx.announced))),
+        _ => Ok(()),
+    }
+}
+
+/// The answer to a body beyond `limits.body_bytes`.
+pub fn too_large(most: u64, announced: Option<u64>) -> Answer {
+    let error = S3Error::new(
+        ErrorCode::EntityTooLarge,
+        "Your proposed upload exceeds the maximum allowed size of a request's body here.",
+    )
+    .with("MaxSizeAllowed", most.to_string());
+    let error = match announced {
+        Some(announced) => error.with("ProposedSize", announced.to_string()),
+        None => error,
+    };
+    Answer::error(error, Decision::Error, Reason::Limit)
 }
 
 /// All that a decision on this request rests on; `form`: the fields of its body, which stand for headers.

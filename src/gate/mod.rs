@@ -5,11 +5,13 @@ mod ask;
 mod body;
 mod client;
 mod confirm;
+mod connections;
 mod door;
 mod exchange;
 mod forward;
 mod ids;
 mod judge;
+mod life;
 mod linger;
 mod outgoing;
 mod parsed;
@@ -17,6 +19,7 @@ mod pool;
 mod probe;
 mod process;
 mod refusal;
+mod reload;
 mod reply;
 mod request;
 mod shared;
@@ -25,23 +28,24 @@ mod upload;
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use async_trait::async_trait;
 use pingora::{
     listeners::{ListenerConfig, tls::TlsSettings},
     protocols::l4::stream::L4BufferSettings,
-    server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf},
+    server::{
+        RunArgs, Server,
+        configuration::{Opt, ServerConf},
+    },
     services::listening::Service,
 };
 
 pub use process::{Live, Process};
 
 use crate::{
-    admin::Admin,
     audit::AuditError,
     config::{Config, TlsVersion},
 };
@@ -80,28 +84,41 @@ pub enum StartError {
     /// What this version cannot do.
     #[error("{0}")]
     NotAvailable(&'static str),
+    /// There is no place where listeners could be taken over.
+    #[error("--upgrade takes the listeners over through upgrade_socket, which is not configured")]
+    NoUpgradeSocket,
+    /// That place cannot be named.
+    #[error("upgrade_socket: {0}")]
+    UpgradeSocket(std::io::Error),
 }
 
-/// Runs the proxy until a signal ends it: SIGTERM after the requests under way, SIGINT at once.
+/// How the process starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It opens its listeners.
+    Fresh,
+    /// It takes them over from the process that runs, over `upgrade_socket`.
+    Upgrade,
+}
+
+/// Runs the proxy until a signal ends it: SIGTERM after the requests under way, SIGINT at once, SIGQUIT once another
+/// process has taken the listeners over. SIGHUP has the configuration read again.
 ///
 /// # Errors
 /// It could not start.
-pub fn run(config: &Config) -> Result<(), StartError> {
-    let live = Arc::new(Live::new(config)?);
-    free(config)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let conf = ServerConf {
-        threads,
-        work_stealing: true,
-        max_retries: 2,
-        // A backstop; the drain itself is awaited before.
-        grace_period_seconds: Some(0),
-        graceful_shutdown_timeout_seconds: Some(1),
-        ..ServerConf::default()
+pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
+    let upgrade_socket = absolute(config)?;
+    let server = match start {
+        Start::Fresh => {
+            free(config)?;
+            server(config, upgrade_socket.as_deref(), false)
+        }
+        Start::Upgrade if upgrade_socket.is_none() => return Err(StartError::NoUpgradeSocket),
+        // Waits here for the listeners.
+        Start::Upgrade => server(config, upgrade_socket.as_deref(), true),
     };
-    let mut server = Server::new_with_opt_and_conf(None, conf);
-    server.bootstrap();
-
+    let mut server = server;
+    let live = Arc::new(Live::new(config, start)?);
     let mut service = Service::new("gate".to_owned(), door::Door(Arc::clone(&live)));
     for listener in &config.listen {
         let mut endpoint = ListenerConfig::tcp(listener.address.to_string())
@@ -113,13 +130,12 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     }
     server.add_service(service);
     if let Some(address) = config.admin {
-        let mut admin = Service::new("admin".to_owned(), Admin::new(Arc::clone(&live)));
-        // A runtime of its own, so that it answers under load.
-        admin.threads = Some(1);
-        admin.add_tcp(&address.to_string());
-        server.add_service(admin);
+        crate::admin::start(address, Arc::clone(&live))
+            .map_err(|source| StartError::Listen { address, source })?;
     }
     flush_regularly(&live);
+    let (reloader, trigger) = reload::Reloader::new(config, Arc::clone(&live));
+    reloader.start();
     tracing::info!(
         listen = ?config.listen.iter().map(|l| l.address.to_string()).collect::<Vec<_>>(),
         store = config.store.endpoint.authority(),
@@ -127,14 +143,43 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         "serving"
     );
     server.run(RunArgs {
-        shutdown_signal: Box::new(Drain {
-            process: Arc::clone(&live.process),
-            within: config.drain,
+        shutdown_signal: Box::new(life::Signals {
+            live: Arc::clone(&live),
+            drain: config.drain,
+            upgrade_socket,
+            reload: trigger,
         }),
     });
     live.process.audit.end()?;
     tracing::info!("ended");
     Ok(())
+}
+
+fn server(config: &Config, upgrade_socket: Option<&Path>, upgrade: bool) -> Server {
+    let mut conf = ServerConf {
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        work_stealing: true,
+        // A backstop: `life` ends the process before.
+        grace_period_seconds: Some(config.drain.as_secs() + 10),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    };
+    if let Some(path) = upgrade_socket {
+        conf.upgrade_sock = path.display().to_string();
+    }
+    let options = Opt {
+        upgrade,
+        ..Opt::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(Some(options), conf);
+    server.bootstrap();
+    server
+}
+
+/// Where the listeners are handed over, whatever the process' folder is.
+fn absolute(config: &Config) -> Result<Option<PathBuf>, StartError> {
+    let path = config.upgrade_socket.as_ref().map(std::path::absolute);
+    path.transpose().map_err(StartError::UpgradeSocket)
 }
 
 /// pingora panics where it cannot listen; asked before, the operator gets a sentence.
@@ -175,35 +220,4 @@ fn flush_regularly(live: &Arc<Live>) {
             std::thread::sleep(FLUSH_EVERY);
         }
     });
-}
-
-/// Waits for a signal, then for the requests under way.
-struct Drain {
-    process: Arc<Process>,
-    within: Duration,
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for Drain {
-    async fn recv(&self) -> ShutdownSignal {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut interrupt)) = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) else {
-            tracing::error!("signals cannot be waited for; the process ends");
-            return ShutdownSignal::FastShutdown;
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-        }
-        self.process.drain();
-        tracing::info!(within = ?self.within, "ending: requests under way may finish");
-        let deadline = Instant::now() + self.within;
-        while self.process.active() > 0 && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        ShutdownSignal::FastShutdown
-    }
 }

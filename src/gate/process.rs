@@ -1,13 +1,13 @@
 //! What holds for the process, whatever the configuration says meanwhile.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use arc_swap::ArcSwap;
 
-use super::{StartError, body::Pool, ids::Ids, shared::Shared};
+use super::{Start, StartError, body::Pool, connections::Connections, ids::Ids, shared::Shared};
 use crate::{
     audit::{AuditError, AuditSink, Event, Metrics},
     config::{Config, WhenBlocked},
@@ -25,10 +25,14 @@ pub struct Process {
     pub ids: Ids,
     /// Bytes of bodies that are held back until a decision.
     pub held: Pool,
+    /// Who is connected.
+    pub connections: Arc<Connections>,
     /// Requests under way.
     active: AtomicUsize,
     /// Set when the process is to end.
     draining: AtomicBool,
+    /// Set when another process takes the listeners over.
+    handed_over: AtomicBool,
 }
 
 impl Process {
@@ -36,15 +40,19 @@ impl Process {
     ///
     /// # Errors
     /// They cannot be opened.
-    pub fn new(config: &Config) -> Result<Self, StartError> {
+    pub fn new(config: &Config, start: Start) -> Result<Self, StartError> {
+        // The process that hands over still writes: what stands in its file is no accident.
+        let shared_file = start == Start::Upgrade;
         Ok(Self {
-            audit: AuditSink::open(&config.audit)?,
+            audit: AuditSink::open(&config.audit, shared_file)?,
             when_blocked: config.audit.when_blocked,
             metrics: Metrics::new()?,
             ids: Ids::default(),
             held: Pool::default(),
+            connections: Arc::default(),
             active: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            handed_over: AtomicBool::new(false),
         })
     }
 
@@ -77,6 +85,17 @@ impl Process {
         self.draining.store(true, Ordering::Release);
     }
 
+    /// Whether another process takes the listeners over.
+    #[must_use]
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Acquire)
+    }
+
+    /// Says that another process takes the listeners over.
+    pub fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Release);
+    }
+
     /// Requests under way.
     #[must_use]
     pub fn active(&self) -> usize {
@@ -105,6 +124,8 @@ pub struct Live {
     /// What stays.
     pub process: Arc<Process>,
     current: ArcSwap<Shared>,
+    /// Why the configuration as it stands in its file is not in force.
+    refused: Mutex<Option<String>>,
 }
 
 impl Live {
@@ -112,12 +133,13 @@ impl Live {
     ///
     /// # Errors
     /// It cannot be put into force.
-    pub fn new(config: &Config) -> Result<Self, StartError> {
-        let process = Arc::new(Process::new(config)?);
-        let shared = Shared::new(config, Arc::clone(&process));
+    pub fn new(config: &Config, start: Start) -> Result<Self, StartError> {
+        let process = Arc::new(Process::new(config, start)?);
+        let shared = Shared::first(config, Arc::clone(&process));
         Ok(Self {
             process,
             current: ArcSwap::from_pointee(shared),
+            refused: Mutex::default(),
         })
     }
 
@@ -125,5 +147,25 @@ impl Live {
     #[must_use]
     pub fn current(&self) -> Arc<Shared> {
         self.current.load_full()
+    }
+    /// Puts another one into force.
+    pub fn replace(&self, shared: Shared) {
+        self.current.store(Arc::new(shared));
+        *self.refusal() = None;
+    }
+
+    /// Notes that the configuration in the file has errors, and which.
+    pub fn refuse(&self, errors: String) {
+        *self.refusal() = Some(errors);
+    }
+
+    /// The errors of the configuration in the file, where they keep it from being in force.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        self.refusal().clone()
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Option<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,10 @@
 //! What a configuration makes of the gate.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use ipnet::IpNet;
 use pingora::connectors::ConnectorOptions;
@@ -8,13 +12,14 @@ use pingora::connectors::ConnectorOptions;
 use super::{
     MOST_FIELDS,
     confirm::Confirmer,
+    connections::Most,
     door::DoorLimits,
     linger::Linger,
     process::Process,
     store::{Store, StoreAddress},
 };
 use crate::{
-    config::{Config, Denial, PlainHttp},
+    config::{BodyRate, Config, Denial, PlainHttp},
     decide::Keeper,
     http1::head::HeadLimits,
 };
@@ -33,14 +38,29 @@ const FOREVER: Duration = Duration::from_hours(365 * 24);
 pub struct Shared {
     /// What outlives the configuration.
     pub process: Arc<Process>,
+    /// How many configurations were in force before it, and one.
+    pub generation: u64,
+    /// When it was put into force.
+    pub since: SystemTime,
+    /// It itself, for people: secrets are stars.
+    pub masked: serde_json::Value,
+    /// How many clients may be connected.
+    pub most: Most,
+    /// Requests at a time at most.
+    pub most_requests: Option<u64>,
+    /// Bytes of a request's body at most.
+    pub body_bytes: Option<u64>,
+    /// The least speed of a request's body.
+    pub body_rate: Option<BodyRate>,
     /// The bounds of a connection.
     pub door: DoorLimits,
     /// Decides.
     pub keeper: Keeper,
     /// The store.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// Looks at what it wrote.
     pub confirmer: Confirmer,
+    store_config: crate::config::Store,
     /// Its host and port, for a request that names none.
     pub store_authority: String,
     /// The store's silence that ends a request.
@@ -64,13 +84,40 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// What `config` says.
+    /// What the configuration says with which the process starts.
     #[must_use]
-    pub fn new(config: &Config, process: Arc<Process>) -> Self {
+    pub fn first(config: &Config, process: Arc<Process>) -> Self {
+        Self::new(config, process, 1, store(config))
+    }
+
+    /// What the configuration says that takes the place of `before`.
+    #[must_use]
+    pub fn after(before: &Self, config: &Config) -> Self {
+        let store = if before.store_config == config.store {
+            // Its kept connections go on.
+            Arc::clone(&before.store)
+        } else {
+            store(config)
+        };
+        let process = Arc::clone(&before.process);
+        Self::new(config, process, before.generation + 1, store)
+    }
+
+    fn new(config: &Config, process: Arc<Process>, generation: u64, store: Arc<Store>) -> Self {
         let limits = &config.limits;
         let capped = |n: u64, most: u64| usize::try_from(n.min(most)).unwrap_or(usize::MAX);
         Self {
             process,
+            generation,
+            since: SystemTime::now(),
+            masked: config.masked(),
+            most: Most {
+                all: limits.connections,
+                from_one: limits.connections_per_source,
+            },
+            most_requests: limits.requests,
+            body_bytes: limits.body_bytes,
+            body_rate: limits.body_rate,
             door: DoorLimits {
                 head: HeadLimits {
                     bytes: capped(limits.header_bytes, MOST_HEAD_BYTES),
@@ -85,12 +132,9 @@ impl Shared {
                 continue_timeout: config.continue_timeout,
             },
             keeper: Keeper::new(config),
-            store: Store::new(
-                address(config),
-                STORE_CONNECTIONS_KEPT,
-                connector_options(config),
-            ),
             confirmer: Confirmer::new(config),
+            store,
+            store_config: config.store.clone(),
             store_authority: config.store.endpoint.authority(),
             response_timeout: config.store.response_timeout,
             store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
@@ -113,6 +157,11 @@ fn base_domains(config: &Config) -> Vec<String> {
         domains.push(host.clone());
     }
     domains
+}
+
+fn store(config: &Config) -> Arc<Store> {
+    let options = connector_options(config);
+    Arc::new(Store::new(address(config), STORE_CONNECTIONS_KEPT, options))
 }
 
 fn address(config: &Config) -> StoreAddress {

@@ -6,7 +6,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::{answer::Answer, body::Inspector, request::Ctx, shared::Shared};
+use super::{answer::Answer, body::Inspector, judge::too_large, request::Ctx, shared::Shared};
 use crate::{
     http1::{
         chunked::{ChunkedError, ChunkedScanner, END, put_chunk},
@@ -20,7 +20,7 @@ use crate::{
 pub enum Refused {
     /// Its chunks are malformed.
     Malformed(ChunkedError),
-    /// What stands in it is refused.
+    /// What stands in it is refused, or how much of it there is.
     Inspected(Box<Answer>),
 }
 
@@ -117,6 +117,9 @@ impl Upload {
         }
         let data = self.data(ahead)?;
         self.read += data.len() as u64;
+        if let Some(most) = asked.shared.body_bytes.filter(|most| self.read > *most) {
+            return Err(Refused::Inspected(Box::new(too_large(most, None))));
+        }
         let data = match self.inspector.as_mut() {
             None => data,
             Some(inspector) => inspector

@@ -24,7 +24,7 @@ class Sealgate:
         self.config = {
             "listen": [{"address": self.address}],
             "admin": {"address": f"127.0.0.1:{self.admin_port}"},
-            "store": {"endpoint": store, "region": "us-east-1", "addressing": "path"},
+            "store": {"endpoint": store, "region": "us-east-1", "addressing": "path", **more.pop("store_options", {})},
             "rules": rules,
             "audit": {"stdout": False, "file": "audit.jsonl"},
             **more,

@@ -1,0 +1,374 @@
+"""A configuration that changes under way, a process that ends, and one that takes over."""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+import yaml
+
+from harness.process import Process, wait_until
+from harness.rules import EXPECT, SSE
+from harness.sealgate import Sealgate
+from harness.tools import sealgate
+from harness.wire import Wire
+
+OPEN = [{"bucket": "*"}]
+STRICT = [{"bucket": "*", "require": "any"}]
+
+
+@pytest.fixture
+def own(scratch, fake, request):
+    """Sealgate of this test's own, with nothing demanded."""
+    folder = scratch / request.node.name.replace("[", "-").replace("]", "")
+    started = []
+
+    def start(**more):
+        proxy = Sealgate(folder, fake.endpoint, more.pop("rules", OPEN), **more)
+        started.append(proxy)
+        return proxy.start()
+
+    yield start
+    for proxy in started:
+        proxy.stop()
+
+
+def put(proxy, *lines, body=b"x") -> int:
+    with Wire(proxy.address) as wire:
+        wire.request("PUT", "/b/k", *lines, body=body)
+        return wire.final("PUT")[1].status
+
+
+def write(proxy, **more):
+    """Changes the configuration's file in one step."""
+    proxy.config.update(more)
+    new = proxy.config_file.with_suffix(".new")
+    new.write_text(yaml.safe_dump(proxy.config, sort_keys=False))
+    new.rename(proxy.config_file)
+
+
+def generation(proxy) -> int:
+    return json.loads(proxy.admin("/config")[1])["generation"]
+
+
+def in_force(proxy, number: int):
+    wait_until(f"generation {number}", lambda: generation(proxy) == number, 10)
+
+
+def hang_up(proxy):
+    os.kill(proxy.process.pid, signal.SIGHUP)
+
+
+@pytest.mark.parametrize("how", ["signal", "file"])
+def test_reload(own, how):
+    proxy = own()
+    assert put(proxy) == 200
+    write(proxy, rules=STRICT)
+    if how == "signal":
+        hang_up(proxy)
+    in_force(proxy, 2)
+    assert (put(proxy), put(proxy, SSE)) == (403, 200)
+    metrics = proxy.metrics()
+    assert metrics['sealgate_config_reloads_total{result="applied"}'] == 1
+    assert metrics["sealgate_config_generation"] == 2
+    assert metrics["sealgate_config_age_seconds"] < 60
+    assert abs(metrics["sealgate_config_loaded_timestamp_seconds"] - time.time()) < 60
+
+
+def test_policy_files_are_watched(own, scratch):
+    policy = scratch / "watched.json"
+    policy.write_text(json.dumps({"require": "AES256"}))
+    proxy = own(rules=[{"bucket": "*", "policy": str(policy)}])
+    assert (put(proxy), put(proxy, SSE)) == (403, 200)
+    policy.write_text(json.dumps({"require": "aws:kms"}))
+    in_force(proxy, 2)
+    assert put(proxy, SSE) == 403
+
+
+def test_swapped_symbolic_link(own, scratch):
+    """As the kubelet updates a ConfigMap: files are links into ..data, and ..data is swapped."""
+    volume = scratch / "volume"
+    proxy = own()
+    for version, rules in (("..1", OPEN), ("..2", STRICT)):
+        (volume / version).mkdir(parents=True)
+        config = {**proxy.config, "rules": rules, "audit": {"stdout": False, "file": str(volume / "audit.jsonl")}}
+        (volume / version / "sealgate.yaml").write_text(yaml.safe_dump(config))
+    (volume / "..data").symlink_to("..1")
+    (volume / "sealgate.yaml").symlink_to("..data/sealgate.yaml")
+    proxy.stop()
+    process = Process("sealgate", [sealgate(), "run", "--config", volume / "sealgate.yaml"], scratch / "volume.log")
+    try:
+        process.wait_ready(lambda: proxy.admin("/readyz")[0] == 200)
+        assert put(proxy) == 200
+        (volume / "..next").symlink_to("..2")
+        (volume / "..next").rename(volume / "..data")
+        shutil.rmtree(volume / "..1")
+        in_force(proxy, 2)
+        assert put(proxy) == 403
+    finally:
+        process.stop(10)
+
+
+def test_broken_configuration_changes_nothing(own):
+    proxy = own(rules=STRICT)
+    write(proxy, rules=[{"bucket": "*", "require": "AES265"}])
+    wait_until("the refusal", lambda: "AES265" in proxy.admin("/readyz")[1], 10)
+    status, text = proxy.admin("/readyz")
+    assert status == 200 and "generation 1" in text and "rules[0].require" in text
+    assert "AES265" in json.loads(proxy.admin("/config")[1])["refused"]
+    assert proxy.metrics()['sealgate_config_reloads_total{result="refused"}'] == 1
+    assert "stays in force" in proxy.process.output()
+    assert (put(proxy), put(proxy, SSE)) == (403, 200)
+    write(proxy, rules=OPEN)
+    in_force(proxy, 2)
+    assert json.loads(proxy.admin("/config")[1])["refused"] is None and put(proxy) == 200
+    assert proxy.metrics()['sealgate_config_reloads_total{result="refused"}'] == 1
+
+
+def test_missing_file_that_comes_later(own, scratch):
+    """What the refused configuration names is not watched by the one in force."""
+    proxy = own()
+    policy = scratch / "later.json"
+    write(proxy, rules=[{"bucket": "*", "policy": str(policy)}])
+    wait_until("the refusal", lambda: "later.json" in proxy.admin("/readyz")[1], 10)
+    policy.write_text(json.dumps({"require": "any"}))
+    in_force(proxy, 2)
+    assert put(proxy) == 403
+
+
+def test_what_needs_a_restart_is_said(own):
+    proxy = own()
+    write(proxy, admin={"address": "127.0.0.1:1"}, rules=STRICT)
+    in_force(proxy, 2)
+    assert "admin has changed, which takes effect after a restart" in proxy.process.output()
+    assert put(proxy) == 403
+
+
+def test_request_under_way_keeps_its_configuration(own, fake):
+    proxy = own()
+    with Wire(proxy.address) as wire:
+        wire.send(f"PUT /b/k HTTP/1.1\r\nHost: {proxy.address}\r\nContent-Length: 10\r\n\r\nhello".encode())
+        wait_until("the store's request", lambda: fake.links, 5)
+        write(proxy, rules=STRICT)
+        in_force(proxy, 2)
+        wire.send(b"hello")
+        assert wire.final("PUT")[1].status == 200
+        # The next one on the same connection is decided by the new one.
+        wire.request("PUT", "/b/k", body=b"x")
+        assert wire.final("PUT")[1].status == 403
+
+
+def test_configuration_is_shown_without_secrets(own):
+    arn = "arn:aws:iam::111122223333:user/app"
+    proxy = own(clients=[{"access_key": "AKIDEXAMPLE", "secret_key": "tellnobody", "principal": arn}])
+    status, text = proxy.admin("/config")
+    assert status == 200 and "tellnobody" not in text
+    config = json.loads(text)["config"]
+    assert config["rules"][0]["bucket"] == "*"
+    assert config["clients"][0] == {**config["clients"][0], "access_key": "AKIDEXAMPLE", "secret_key": "***", "principal": arn}
+
+
+def test_log_level_at_run_time(own):
+    proxy = own()
+
+    def log(method: str, path: str):
+        link = http.client.HTTPConnection("127.0.0.1", proxy.admin_port, timeout=5)
+        link.request(method, path)
+        answer = link.getresponse()
+        return answer.status, answer.read().decode()
+
+    assert log("PUT", "/log?filter=sealgate%3Ddebug,pingora=trace")[0] == 200
+    assert "sealgate=debug" in log("GET", "/log")[1]
+    secret = "X-Amz-Signature=0123456789abcdef"
+    with Wire(proxy.address) as wire:
+        wire.request("GET", f"/b/k?{secret}&X-Amz-Algorithm=AWS4-HMAC-SHA256")
+        wire.final("GET")
+    assert "0123456789abcdef" not in proxy.process.output()
+    assert log("PUT", "/log?filter=no=such=filter")[0] == 400
+    assert log("POST", "/log?filter=info")[0] == 405
+
+
+def test_drain(own):
+    """Not ready at once; no new connection; the upload under way finishes; then the process ends with its file ended."""
+    proxy = own(shutdown={"drain": "20s"})
+    with Wire(proxy.address) as wire:
+        wire.send(f"PUT /b/k HTTP/1.1\r\nHost: {proxy.address}\r\nContent-Length: 10\r\n\r\nhello".encode())
+        wait_until("the request", lambda: proxy.metrics()["sealgate_requests_active"] == 1, 5)
+        os.kill(proxy.process.pid, signal.SIGTERM)
+        wait_until("not ready", lambda: proxy.admin("/readyz")[0] == 503, 2)
+        wait_until("no new connection", lambda: not _connects(proxy.port), 2)
+        assert proxy.process.alive()
+        wire.send(b"hello")
+        _, answer = wire.final("PUT")
+        assert answer.status == 200 and answer["connection"] == "close"
+    wait_until("the end", lambda: not proxy.process.alive(), 5)
+    assert proxy.process.wait(1) == 0
+    line = proxy.audit()[-1]
+    assert (line["status"], line["bytes_in"]) == (200, 10)
+    assert int(proxy.audit_file.with_name("audit.jsonl.end").read_text()) == proxy.audit_file.stat().st_size
+
+
+def test_drain_has_an_end(own):
+    proxy = own(shutdown={"drain": "1s"})
+    with Wire(proxy.address) as wire:
+        wire.send(f"PUT /b/k HTTP/1.1\r\nHost: {proxy.address}\r\nContent-Length: 10\r\n\r\nhello".encode())
+        wait_until("the request", lambda: proxy.metrics()["sealgate_requests_active"] == 1, 5)
+        begun = time.monotonic()
+        os.kill(proxy.process.pid, signal.SIGTERM)
+        wait_until("the end", lambda: not proxy.process.alive(), 10)
+        assert 0.8 < time.monotonic() - begun < 4
+
+
+def test_idle_connections_do_not_hold_the_drain(own):
+    proxy = own(shutdown={"drain": "30s"})
+    with Wire(proxy.address) as wire:
+        wire.request("GET", "/b/k")
+        assert wire.final("GET")[1].status == 200
+        begun = time.monotonic()
+        os.kill(proxy.process.pid, signal.SIGTERM)
+        wait_until("the end", lambda: not proxy.process.alive(), 15)
+        assert time.monotonic() - begun < 8
+        assert wire.ends()
+
+
+def _connects(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+class Uploads:
+    """Clients that keep uploading on kept connections, and what they got."""
+
+    def __init__(self, proxy, count: int):
+        self.proxy, self.stop, self.failed, self.wrong, self.done = proxy, threading.Event(), [], [], 0
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, i: int):
+        body = b"x" * 20_000
+        link = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=30)
+        while not self.stop.is_set():
+            sse = (self.done + i) % 4 != 0
+            headers = {"x-amz-server-side-encryption": "AES256"} if sse else {}
+            try:
+                link.request("PUT", f"/b/{i}", body, headers)
+                answer = link.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException) as e:
+                # A connection that was kept and closed between two requests is every client's to open anew.
+                if isinstance(e, http.client.RemoteDisconnected) and getattr(link, "reused", False):
+                    link.close()
+                    link.reused = False
+                    continue
+                self.failed.append(repr(e))
+                link.close()
+                continue
+            link.reused = answer.headers.get("connection") != "close"
+            with self.lock:
+                self.done += 1
+            if answer.status != (200 if sse else 403):
+                self.wrong.append((answer.status, sse))
+            if not sse:
+                link.close()
+                link.reused = False
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(40)
+        assert not any(thread.is_alive() for thread in self.threads)
+
+
+def test_reloads_under_load(own):
+    """10 reloads, the policy the same in other words each time: no failed request, no wrong decision."""
+    proxy = own(rules=STRICT)
+    uploads = Uploads(proxy, 100)
+    for i in range(10):
+        write(proxy, rules=[{"bucket": "*", "require": "any" if i % 2 else {"sse": ["AES256", "aws:kms"]}}])
+        hang_up(proxy)
+        in_force(proxy, i + 2)
+    uploads.end()
+    assert (uploads.failed, uploads.wrong) == ([], []) and uploads.done > 500
+
+
+def test_hand_over_under_load(own, fake):
+    """3 processes, one after the other, on the same listener: no failed request, no wrong decision, no line lost."""
+    proxy = own(rules=STRICT, upgrade_socket="upgrade.sock", shutdown={"drain": "20s"})
+    uploads = Uploads(proxy, 100)
+    started = []
+    try:
+        for i in range(3):
+            before = proxy.process
+            command = [sealgate(), "run", "--config", proxy.config_file, "--upgrade"]
+            successor = Process("sealgate", command, proxy.folder / f"log{i}")
+            started.append(successor)
+            time.sleep(1)
+            os.kill(before.pid, signal.SIGQUIT)
+            wait_until("the new process", lambda: proxy.admin("/readyz")[0] == 200 and generation(proxy) == 1, 20)
+            wait_until("the end of the old one", lambda: not before.alive(), 40)
+            assert before.wait(1) == 0, before.output()[-2000:]
+            proxy.process = successor
+        uploads.end()
+        assert (uploads.failed, uploads.wrong) == ([], []) and uploads.done > 500
+    finally:
+        for process in started:
+            process.stop(20)
+    lines = proxy.audit()
+    assert len(lines) >= uploads.done
+    starts = {}
+    for line in lines:
+        starts.setdefault(line["start"], []).append(line["seq"])
+    assert len(starts) == 4
+    assert all(sorted(seqs) == list(range(1, len(seqs) + 1)) for seqs in starts.values())
+    assert not any(line["unclean"] for line in lines)
+
+
+def test_hand_over_without_a_successor_does_nothing(own):
+    proxy = own(upgrade_socket="upgrade.sock")
+    os.kill(proxy.process.pid, signal.SIGQUIT)
+    wait_until("the message", lambda: "no new process waits" in proxy.process.output(), 5)
+    assert put(proxy) == 200 and proxy.process.alive()
+
+
+def test_upgrade_without_a_socket(own):
+    proxy = own()
+    run = subprocess.run([sealgate(), "run", "--config", proxy.config_file, "--upgrade"], capture_output=True, text=True, timeout=20)
+    assert run.returncode == 1 and "upgrade_socket" in run.stderr
+
+
+def test_admin_port_answers_under_load(own):
+    proxy = own(rules=STRICT)
+    uploads = Uploads(proxy, 50)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        times = list(pool.map(lambda _: _timed(proxy), range(40)))
+    uploads.end()
+    assert max(times) < 2 and not uploads.failed
+
+
+def _timed(proxy) -> float:
+    begun = time.monotonic()
+    assert proxy.admin("/readyz")[0] == 200
+    return time.monotonic() - begun
+
+
+def test_expect_is_denied_after_a_reload(own):
+    proxy = own()
+    write(proxy, rules=STRICT)
+    hang_up(proxy)
+    in_force(proxy, 2)
+    with Wire(proxy.address) as wire:
+        wire.request("PUT", "/b/k", EXPECT, length=1000)
+        before, answer = wire.final("PUT")
+        assert not before and answer.status == 403

@@ -1,0 +1,193 @@
+"""Every limit of the configuration, and what happens beyond it."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from harness.process import wait_until
+from harness.rules import EXPECT
+from harness.wire import Wire, assert_refused
+
+OPEN = [{"bucket": "*"}]
+
+
+def connect(proxy, source: str = "127.0.0.1") -> socket.socket:
+    link = socket.create_connection(("127.0.0.1", proxy.port), 5, source_address=(source, 0))
+    link.settimeout(5)
+    return link
+
+
+def is_served(link: socket.socket) -> bool:
+    try:
+        link.sendall(b"GET /b/k HTTP/1.1\r\nHost: h\r\n\r\n")
+        return link.recv(12) == b"HTTP/1.1 200"
+    except OSError:
+        return False
+
+
+def test_connections_in_all_and_from_one_address(gates, fake):
+    proxy = gates("few", rules=OPEN, limits={"connections": 4, "connections_per_source": 2})
+    links = [connect(proxy) for _ in range(2)]
+    assert all(map(is_served, links))
+    third = connect(proxy)
+    assert not is_served(third)
+    others = [connect(proxy, f"127.0.0.{n}") for n in (2, 3)]
+    assert all(map(is_served, others))
+    assert not is_served(connect(proxy, "127.0.0.4"))
+    metrics = proxy.metrics()
+    assert metrics["sealgate_connections"] == 4 and metrics["sealgate_connections_refused_total"] == 2
+    for link in links + others:
+        link.close()
+    wait_until("their end", lambda: proxy.metrics()["sealgate_connections"] == 0, 5)
+    assert is_served(connect(proxy))
+
+
+def test_requests_at_a_time(gates, fake):
+    proxy = gates("one-at-a-time", rules=OPEN, limits={"requests": 1})
+    release = threading.Event()
+
+    def behave(link, seen):
+        release.wait(10)
+        link.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return True
+
+    fake.behave = behave
+    with Wire(proxy.address) as first, Wire(proxy.address) as second:
+        first.request("GET", "/b/k")
+        wait_until("the first", lambda: proxy.metrics()["sealgate_requests_active"] == 1, 5)
+        second.request("GET", "/b/k")
+        assert_refused(second.final("GET")[1], 503, "SlowDown")
+        release.set()
+        assert first.final("GET")[1].status == 200
+
+
+def test_body_bytes(gates, fake):
+    proxy = gates("small", rules=OPEN, limits={"body_bytes": "1KiB"})
+    with Wire(proxy.address) as wire:
+        wire.request("PUT", "/b/k", body=b"x" * 1024)
+        assert wire.final("PUT")[1].status == 200
+        wire.request("PUT", "/b/k", EXPECT, length=1025)
+        before, answer = wire.final("PUT")
+        assert not before
+        assert_refused(answer, 400, "EntityTooLarge")
+    with Wire(proxy.address) as wire:
+        wire.request("PUT", "/b/k", "Transfer-Encoding: chunked")
+        wire.send(b"400\r\n" + b"x" * 1024 + b"\r\n")
+        wire.send(b"1\r\nx\r\n0\r\n\r\n")
+        assert_refused(wire.final("PUT")[1], 400, "EntityTooLarge")
+
+
+def test_body_rate(gates, fake):
+    proxy = gates("hasty", rules=OPEN, limits={"body_rate": {"bytes": "1KiB", "after": "1s"}})
+    with Wire(proxy.address) as wire:
+        wire.send(b"PUT /b/k HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
+        begun = time.monotonic()
+        try:
+            for _ in range(60):
+                wire.send(b"x")
+                time.sleep(0.1)
+        except OSError:
+            pass
+        _, answer = wire.final("PUT")
+        assert_refused(answer, 400, "RequestTimeout")
+        assert 0.8 < time.monotonic() - begun < 8
+    with Wire(proxy.address) as wire:
+        wire.send(b"PUT /b/k HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\n\r\n")
+        for _ in range(20):
+            wire.send(b"x" * 500)
+            time.sleep(0.1)
+        assert wire.final("PUT")[1].status == 200
+
+
+def test_store_silence_is_not_the_client_s(gates, fake):
+    """A store that takes its time while the client waits costs the client nothing."""
+    proxy = gates("hasty-2", rules=OPEN, limits={"body_rate": {"bytes": "100KiB", "after": "1s"}})
+
+    def behave(link, seen):
+        time.sleep(2)
+        link.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return True
+
+    fake.behave = behave
+    with Wire(proxy.address) as wire:
+        wire.request("PUT", "/b/k", body=b"x")
+        assert wire.final("PUT")[1].status == 200
+
+
+def test_slow_head(gates, fake):
+    proxy = gates("slow-head", rules=OPEN, limits={"header_timeout": "1s"})
+    begun = time.monotonic()
+    with Wire(proxy.address) as wire:
+        try:
+            for byte in b"GET /b/k HTTP/1.1\r\nHost: h\r\nX-A: " + b"a" * 100:
+                wire.send(bytes([byte]))
+                time.sleep(0.05)
+        except OSError:
+            pass
+        assert_refused(wire.final("GET")[1], 400, "RequestTimeout")
+    assert 0.8 < time.monotonic() - begun < 10
+
+
+def test_silent_body(gates, fake):
+    proxy = gates("silent-body", rules=OPEN, limits={"idle_timeout": "1s"})
+    begun = time.monotonic()
+    with Wire(proxy.address) as wire:
+        wire.send(b"PUT /b/k HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
+        assert_refused(wire.final("PUT")[1], 400, "RequestTimeout")
+    assert 0.8 < time.monotonic() - begun < 4
+
+
+def test_idle_connection(gates, fake):
+    proxy = gates("silent-body", rules=OPEN, limits={"idle_timeout": "1s"})
+    with Wire(proxy.address) as wire:
+        wire.request("GET", "/b/k")
+        assert wire.final("GET")[1].status == 200
+        begun = time.monotonic()
+        assert wire.ends()
+        assert 0.8 < time.monotonic() - begun < 4
+
+
+@pytest.mark.parametrize("how", ["hangs", "dribbles", "stops"])
+def test_store_that_does_not_move(gates, fake, how):
+    proxy = gates("impatient", rules=OPEN, store_options={"response_timeout": "1s"})
+
+    def behave(link, seen):
+        if how == "stops":
+            link.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
+        for _ in range(40):
+            if how == "dribbles":
+                link.send(b"H" if _ == 0 else b"")
+            time.sleep(0.1)
+        return False
+
+    fake.behave = behave
+    begun = time.monotonic()
+    with Wire(proxy.address) as wire:
+        wire.request("GET", "/b/k")
+        if how == "stops":
+            # It has begun: what is incomplete must not look complete.
+            with pytest.raises((EOFError, ConnectionResetError)):
+                wire.final("GET")
+        else:
+            assert_refused(wire.final("GET")[1], 503, "ServiceUnavailable")
+    assert time.monotonic() - begun < 4
+
+
+@pytest.mark.parametrize("head", [
+    b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 100_000 + b"\r\n\r\n",
+    b"SSH-2.0-x\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+], ids=["too large", "another protocol", "two lengths"])
+def test_store_that_says_nonsense(gates, fake, head):
+    proxy = gates("impatient", rules=OPEN, store_options={"response_timeout": "1s"})
+
+    def behave(link, seen):
+        link.send(head)
+        return False
+
+    fake.behave = behave
+    with Wire(proxy.address) as wire:
+        wire.request("GET", "/b/k")
+        assert_refused(wire.final("GET")[1], 503, "ServiceUnavailable")
