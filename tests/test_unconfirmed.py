@@ -1,5 +1,6 @@
 """The store is held to its word: a write that had to be encrypted is a success only once the store confirms it."""
 
+import base64
 import http.client
 import itertools
 import re
@@ -57,7 +58,7 @@ def benches(scratch, stores):
     def start(name: str, credentials: bool = True) -> Bench:
         if (name, credentials) not in running:
             store = stores(name)
-            gate = Sealgate(scratch / f"unconfirmed-{name}-{credentials}", store.endpoint, RULES)
+            gate = Sealgate(scratch / f"unconfirmed-{name}-{credentials}", store.endpoint, RULES, sse_c_over_http="allow")
             if credentials:
                 gate.config["store"]["credentials"] = {"access_key": store.access_key, "secret_key": store.secret_key}
             running[name, credentials] = Bench(store, gate.start())
@@ -215,6 +216,32 @@ def test_a_store_that_encrypts_is_believed(benches, sse):
     assert bench.unconfirmed() == before
 
 
+def test_a_customers_key_is_confirmed_by_its_md5(benches):
+    """Garage encrypts under SSE-C, versitygw takes the key and stores plaintext."""
+    sse = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": bytes(range(32))}
+    bench = benches("versitygw")
+    error = refused(bench.s3.put_object, Bucket=bench.buckets["delete"], Key="c", Body=BODY, **sse)
+    assert bench.line(error)["sse_requested"] == "sse-c"
+    assert "c" not in bench.holds(bench.buckets["delete"])
+
+    bench = benches("garage")
+    bucket, s3 = bench.buckets["fail"], bench.s3
+    assert bench.line(s3.put_object(Bucket=bucket, Key="c", Body=BODY, **sse))["sse_confirmed"] == "sse-c"
+    source = {"CopySource": {"Bucket": bucket, "Key": "c"}, **{f"CopySource{name}": value for name, value in sse.items()}}
+    assert bench.line(s3.copy_object(Bucket=bucket, Key="copy", **source, **sse))["sse_confirmed"] == "sse-c"
+    names = {"Bucket": bucket, "Key": "multi"}
+    upload = s3.create_multipart_upload(**names, **sse)
+    assert bench.line(upload)["sse_confirmed"] == "sse-c"
+    names["UploadId"] = upload["UploadId"]
+    part = s3.upload_part(PartNumber=1, Body=PART, **names, **sse)
+    assert bench.line(part)["sse_confirmed"] == "sse-c"
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    done = s3.complete_multipart_upload(MultipartUpload=parts, **names, **sse)
+    assert bench.line(done)["sse_confirmed"] == "sse-c"
+    shown = bench.gate.audit_file.read_text() + bench.gate.process.output()
+    assert base64.b64encode(bytes(range(32))).decode() not in shown
+
+
 def test_versions_are_looked_at_by_their_id(benches):
     bench = benches("minio-kms")
     bucket = bench.buckets["delete"]
@@ -254,7 +281,8 @@ PUT = b"PUT /locked/k HTTP/1.1\r\nHost: h\r\nx-amz-server-side-encryption: AES25
 
 @pytest.fixture(scope="module")
 def fake_gate(scratch, _fake):
-    gate = Sealgate(scratch / "unconfirmed-fake", _fake.endpoint, FAKE_RULES)
+    limits = {"idle_timeout": "1s", "xml_bytes": "64KiB"}
+    gate = Sealgate(scratch / "unconfirmed-fake", _fake.endpoint, FAKE_RULES, limits=limits)
     gate.config["store"]["credentials"] = {"access_key": "AK", "secret_key": "very-secret"}
     with gate:
         yield gate
@@ -382,6 +410,35 @@ def test_a_late_chunked_answer_passes_byte_for_byte(fake_gate, fake):
     fake.behave = behave
     answer = ask(fake_gate, b"POST /locked/k?uploadId=u HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n<x/> ")
     assert (answer.status, answer.body) == (200, b"     " + xml)
+
+
+def test_a_store_may_take_its_time_over_an_answer(fake_gate, fake):
+    """The client's idle timeout is not the store's."""
+
+    def behave(link, seen):
+        link.read_body(seen)
+        if seen["user-agent"] == "sealgate":
+            return respond(link, "200 OK", 'ETag: "mine"', AES, seen=seen)
+        xml = b"<CopyObjectResult><ETag>mine</ETag></CopyObjectResult>"
+        link.send(f"HTTP/1.1 200 OK\r\nContent-Length: {len(xml)}\r\nx-amz-request-id: R\r\n\r\n<")
+        time.sleep(2.5)
+        link.send(xml[1:])
+
+    fake.behave = behave
+    assert ask(fake_gate, COPY).status == 200
+
+
+def test_an_answer_that_is_too_long_to_hold_back(fake_gate, fake):
+    fake.behave = Scripted(head_says('"mine"', AES), body=b"<a>" + b" " * (80 << 10) + b"</a>")
+    answer = ask(fake_gate, COPY)
+    assert answer.status == 501 and b"xml_bytes" in answer.body
+
+
+def test_a_document_cannot_write_headers(fake_gate, fake):
+    body = b"<CopyObjectResult><ETag>a&#13;&#10;x-evil: 1</ETag></CopyObjectResult>"
+    fake.behave = Scripted(head_says('"mine"'), body=body)
+    assert ask(fake_gate, COPY).status == 501
+    assert all(s["x-evil"] is None for s in fake.behave.asked)
 
 
 def test_the_store_is_silent_or_gone_when_it_is_looked_at(fake_gate, fake):
