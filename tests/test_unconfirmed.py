@@ -252,6 +252,38 @@ def test_versions_are_looked_at_by_their_id(benches):
     assert line["sse_confirmed"] == "aws:kms"
 
 
+def test_encryption_asked_for_in_a_query_that_the_store_does_not_read(benches):
+    """MinIO reads SSE in headers alone. It ignores If-Match on DELETE, so the object stays, unless it has versions."""
+    bench = benches("minio-kms")
+    s3 = client(bench.gate.endpoint, bench.store)
+
+    def in_query(request, **_):
+        request.params["x-amz-server-side-encryption"] = "AES256"
+
+    s3.meta.events.register("before-sign.s3.PutObject", in_query)
+
+    def put(bucket: str) -> dict:
+        url = s3.generate_presigned_url("put_object", {"Bucket": bucket, "Key": "query"}).removeprefix(bench.gate.endpoint)
+        assert "x-amz-server-side-encryption=AES256" in url
+        link = http.client.HTTPConnection(bench.gate.address, timeout=30)
+        link.request("PUT", url, BODY)
+        answer = link.getresponse()
+        assert (answer.status, b"<Code>NotImplemented</Code>" in answer.read()) == (501, True)
+        return bench.gate.audit_of(answer.getheader("x-amz-request-id"))
+
+    plain, versioned = f"delete-q{next(_number)}", f"delete-v{next(_number)}"
+    for bucket in (plain, versioned):
+        bench.direct.create_bucket(Bucket=bucket)
+    assert "If-Match" in put(plain)["error"]
+    assert bench.holds(plain) == ["query"]
+    bench.direct.put_bucket_versioning(Bucket=versioned, VersioningConfiguration={"Status": "Enabled"})
+    kept = bench.direct.put_object(Bucket=versioned, Key="query", Body=b"kept")["VersionId"]
+    assert "is deleted" in put(versioned)["error"]
+    listed = bench.direct.list_object_versions(Bucket=versioned)
+    assert [v["VersionId"] for v in listed["Versions"]] == [kept], "nothing else, no probe either"
+    assert not listed.get("DeleteMarkers")
+
+
 def test_without_credentials_only_the_answer_itself_counts(benches):
     bench = benches("minio-kms", False)
     bucket = bench.buckets["delete"]
