@@ -1,5 +1,9 @@
 """With nothing to change, every byte passes as it is; the policy decides on what the store will see."""
 
+import socket
+import struct
+import time
+
 import pytest
 
 from harness import fakestore
@@ -575,3 +579,62 @@ def test_store_that_leaves_the_protocol(wire, fake, interim, upgrade):
     assert len(before) <= 16 and all(a.status != 101 for a in before)
     assert wait_until("the end of the store's connection", lambda: ended) == [True]
     assert len(fake.seen) == 1
+
+
+def test_body_until_the_end_of_the_connection(gate, fake):
+    """To an HTTP/1.1 client it becomes chunks, so that one that was cut off does not look whole."""
+    def ended(link, seen):
+        link.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        return False
+
+    fake.behave = ended
+    with Wire(gate.address) as wire:
+        wire.request("GET", "/open/k")
+        answer = wire.final("GET")[1]
+        assert answer["transfer-encoding"] == "chunked" and answer.body == b"hello"
+
+    def cut(link, seen):
+        link.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        time.sleep(0.2)
+        link.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        link.socket.close()
+        return False
+
+    fake.behave = cut
+    with Wire(gate.address) as wire:
+        wire.request("GET", "/open/k")
+        with pytest.raises((EOFError, ConnectionResetError)):
+            wire.final("GET")
+
+
+def test_pipelined_request_does_not_cut_an_answer_off(gate, fake):
+    """The store's early answer ends the connection; what the client sent meanwhile must not turn that into a reset."""
+    body = b"x" * 400_000
+
+    def behave(link, seen):
+        link.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        for at in range(0, len(body), 40_000):
+            link.send(body[at : at + 40_000])
+            time.sleep(0.01)
+        return False
+
+    fake.behave = behave
+    for _ in range(5):
+        with Wire(gate.address) as wire:
+            wire.send(b"GET /open/k HTTP/1.0\r\nHost: x\r\n\r\n")
+            time.sleep(0.02)
+            wire.send(b"GET /open/k HTTP/1.0\r\nHost: x\r\n\r\n" * 10)
+            assert wire.final("GET")[1].body == body
+
+
+def test_client_that_never_reads_its_refusals(gates, fake):
+    proxy = gates("unread", rules=[{"bucket": "*", "require": "any"}], limits={"idle_timeout": "1s", "header_timeout": "1s", "linger": {"bytes": "1KiB", "time": "1s"}})
+    with socket.create_connection(("127.0.0.1", proxy.port)) as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        link.settimeout(0.5)
+        try:
+            for _ in range(200):
+                link.sendall(b"PUT /b/k HTTP/1.1\r\nHost: h\r\n\r\n" * 500)
+        except OSError:
+            pass
+        wait_until("its end", lambda: proxy.metrics()["sealgate_connections"] == 0, 10)

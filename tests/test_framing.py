@@ -5,7 +5,7 @@ import time
 import pytest
 
 from harness.rules import EXPECT, SSE
-from harness.wire import Wire, assert_refused
+from harness.wire import Wire, assert_refused, exchange
 
 SMUGGLED = b"GET /open/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -300,3 +300,29 @@ def test_rare_target_is_forwarded_as_it_is_or_refused(gate, fake, target):
             assert fake.last().line == f"GET {target} HTTP/1.1"
         else:
             assert answer.status == 400 and fake.seen == []
+
+
+# What the store reads as the host is what is decided on (s3/address)
+
+
+@pytest.mark.parametrize("raw", [
+    b"PUT http://open.s3.example.test/locked/k HTTP/1.0\r\n",
+    b"PUT http://open.s3.example.test/locked/k HTTP/1.1\r\nHost: \xff\r\n",
+    b"PUT http://open.s3.example.test/locked/k HTTP/1.1\r\nHost: OPEN.S3.EXAMPLE.TEST\r\n",
+    b"PUT http://open.s3.example.test/locked/k HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+    b"PUT http://OPEN.s3.example.test/locked/k HTTP/1.1\r\nHost: open.s3.example.test\r\n",
+    b"PUT /locked/k HTTP/1.1\r\nHost: \xc3\xb6pen.s3.example.test\r\n",
+    b"PUT /locked/k HTTP/1.1\r\nHost:\r\n",
+], ids=["1.0 without Host", "not ASCII", "another case", "another host", "case in the URL", "UTF-8", "empty"])
+def test_the_host_that_goes_on_decides(gate, fake, raw):
+    got = exchange(gate.address, raw + b"Content-Length: 1\r\n\r\nx")
+    assert b" 400 " in got.split(b"\r\n", 1)[0], got
+    assert not fake.seen
+
+
+def test_old_request_without_host(gate, fake):
+    got = exchange(gate.address, b"PUT /locked/k HTTP/1.0\r\nContent-Length: 1\r\n\r\nx")
+    assert b" 403 " in got.split(b"\r\n", 1)[0]
+    got = exchange(gate.address, b"GET /open/k HTTP/1.0\r\n\r\n")
+    assert b" 200 " in got.split(b"\r\n", 1)[0]
+    assert fake.last()["host"] == fake.address

@@ -64,7 +64,7 @@ def test_requests_at_a_time(gates, fake):
 
 
 def test_body_bytes(gates, fake):
-    proxy = gates("small", rules=OPEN, limits={"body_bytes": "1KiB"})
+    proxy = gates("small-bodies", rules=OPEN, limits={"body_bytes": "1KiB"})
     with Wire(proxy.address) as wire:
         wire.request("PUT", "/b/k", body=b"x" * 1024)
         assert wire.final("PUT")[1].status == 200

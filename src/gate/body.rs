@@ -3,11 +3,10 @@
 //! What was read is held back from the store until the decision, and then goes on byte for byte.
 
 use std::{
+    collections::HashMap,
     mem,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -34,39 +33,55 @@ use crate::{
 /// The bodies that are held at a time in the whole process have at most this many bytes together; beyond it requests are told to
 /// slow down. Each alone is bounded by `limits.xml_bytes` or `limits.form_bytes`.
 const HELD_BYTES: usize = 64 << 20;
+/// Of these, those of one address have at most this many: nobody takes it all.
+const HELD_BYTES_OF_ONE: usize = HELD_BYTES / 4;
 
-/// Counts the bytes of held bodies.
+/// Counts the bytes of held bodies, by the address that they came from.
 #[derive(Clone, Default)]
-pub struct Pool(Arc<AtomicUsize>);
+pub struct Pool(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// One body's share of a [`Pool`], given back when dropped.
 #[derive(Default)]
 struct Held {
-    pool: Option<Pool>,
+    taken: Option<(Pool, IpAddr)>,
     bytes: usize,
 }
 
 impl Held {
     /// Takes `more` bytes; false where there are none left.
-    fn grow(&mut self, pool: &Pool, more: usize) -> bool {
-        let fits = pool
-            .0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| {
-                held.checked_add(more).filter(|held| *held <= HELD_BYTES)
-            })
-            .is_ok();
-        if fits {
-            self.bytes += more;
-            self.pool.get_or_insert_with(|| pool.clone());
+    fn grow(&mut self, pool: &Pool, source: IpAddr, more: usize) -> bool {
+        let mut by_source = pool.lock();
+        let all: usize = by_source.values().sum();
+        let own = by_source.get(&source).copied().unwrap_or_default();
+        let fits = |held: usize, most: usize| held.checked_add(more).is_some_and(|sum| sum <= most);
+        if !fits(all, HELD_BYTES) || !fits(own, HELD_BYTES_OF_ONE) {
+            return false;
         }
-        fits
+        by_source.insert(source, own + more);
+        drop(by_source);
+        self.bytes += more;
+        self.taken.get_or_insert_with(|| (pool.clone(), source));
+        true
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(pool) = &self.pool {
-            pool.0.fetch_sub(self.bytes, Ordering::AcqRel);
+        let Some((pool, source)) = &self.taken else {
+            return;
+        };
+        let mut by_source = pool.lock();
+        if let Some(own) = by_source.get_mut(source) {
+            *own = own.saturating_sub(self.bytes);
+            if *own == 0 {
+                by_source.remove(source);
+            }
         }
     }
 }
@@ -124,7 +139,11 @@ impl Inspector {
     /// # Errors
     /// The answer, where the request is refused; nothing more may go to the store then.
     pub fn take(&mut self, asked: Asked<'_, '_>, bytes: Bytes, end: bool) -> Result<Bytes, Answer> {
-        if self.holds_back() && !self.1.grow(&asked.shared.process.held, bytes.len()) {
+        if self.holds_back()
+            && !self
+                .1
+                .grow(&asked.shared.process.held, asked.ctx.source_ip, bytes.len())
+        {
             let error = S3Error::new(
                 ErrorCode::SlowDown,
                 "Too many request bodies are being looked at; please reduce your request rate.",
@@ -185,7 +204,7 @@ fn delete(asked: Asked<'_, '_>, body: &[u8], limit: usize) -> Result<(), Answer>
         s3::route(head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
     let claim = sigv4::claim(&routed, head).map_err(|e| refused(e, Reason::Request))?;
     let facts = facts(shared, ctx, head, &routed, &claim, None);
-    let mut messages = std::collections::HashMap::new();
+    let mut messages = HashMap::new();
     let mut reason = None;
     for object in &request.objects {
         let verdict = shared.keeper.object(
@@ -251,18 +270,31 @@ fn refused(error: S3Error, reason: Reason) -> Answer {
 mod tests {
     use super::*;
 
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
     #[test]
     fn held_bytes_are_bounded_and_given_back() {
         let pool = Pool::default();
         let mut first = Held::default();
-        assert!(first.grow(&pool, HELD_BYTES - 1));
+        assert!(first.grow(&pool, ip(1), HELD_BYTES_OF_ONE - 1));
         let mut second = Held::default();
-        assert!(!second.grow(&pool, 2));
-        assert!(second.grow(&pool, 1));
+        assert!(!second.grow(&pool, ip(1), 2));
+        assert!(second.grow(&pool, ip(1), 1));
         drop(first);
-        assert!(second.grow(&pool, HELD_BYTES - 1));
-        assert!(!second.grow(&pool, usize::MAX));
+        assert!(second.grow(&pool, ip(1), HELD_BYTES_OF_ONE - 1));
+        assert!(!second.grow(&pool, ip(1), usize::MAX));
+        // Others have their share, until all is taken.
+        let mut others = [2, 3, 4, 5].map(|last| (ip(last), Held::default()));
+        for (source, held) in &mut others[..3] {
+            assert!(held.grow(&pool, *source, HELD_BYTES_OF_ONE));
+        }
+        let (source, held) = &mut others[3];
+        assert!(!held.grow(&pool, *source, 1));
         drop(second);
-        assert_eq!(pool.0.load(Ordering::Acquire), 0);
+        assert!(held.grow(&pool, *source, 1));
+        drop(others);
+        assert!(pool.lock().is_empty());
     }
 }

@@ -89,7 +89,10 @@ async fn serve(live: &Live, client: Arc<Client>, stream: Stream, shutdown: &Shut
         // A request is served by the configuration that is in force when its head is there.
         let gate = &live.current();
         let refused = match arrived {
-            Arrival::Head(head) => match Parsed::of(&rest.ahead[head.skip..head.skip + head.len]) {
+            Arrival::Head(head) => match Parsed::of(
+                &rest.ahead[head.skip..head.skip + head.len],
+                &gate.store_authority,
+            ) {
                 Ok(parsed) => {
                     match request(gate, &client, &mut rest, &head, &parsed, shutdown).await {
                         After::Keep => {
@@ -146,7 +149,7 @@ async fn request(
     match sent {
         Err(_) => After::Abort,
         Ok(()) if keep => After::Keep,
-        Ok(()) if bodiless && rest.ahead.is_empty() => After::Close,
+        Ok(()) if bodiless => After::of(rest, head, parsed),
         Ok(()) => After::Linger,
     }
 }

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     audit::Continue,
     http1::{
-        chunked::ChunkedScanner,
+        chunked::{ChunkedScanner, END, put_chunk},
         response::{Framing, ResponseHead, examine},
     },
     s3::RequestHead,
@@ -371,6 +371,9 @@ impl<'a> Exchange<'a> {
         match read {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) if matches!(self.answer, Answer::Close) => {
+                if self.request.http11 {
+                    self.down.bytes.put_slice(END);
+                }
                 self.complete()?;
                 Ok(true)
             }
@@ -419,11 +422,11 @@ impl<'a> Exchange<'a> {
     /// The final response begins.
     fn begin(&mut self, head: &ResponseHead) -> Result<(), Fault> {
         self.request.waiting = false;
-        self.keep_store = head.keep;
+        // A response that came before the request was out is one to a request that was not read.
+        self.keep_store = head.keep && self.upload.is_done() && self.up.is_clear();
         self.keep_client = self.request.keep
             && self.request.http11
             && self.upload.is_done()
-            && head.framing != Framing::Close
             && !self.request.shared.process.is_draining();
         let raw = self.heard.split_to(head.len);
         reply::note(&raw, head.status, self.request.ctx);
@@ -481,6 +484,12 @@ impl<'a> Exchange<'a> {
                     return if end { self.complete() } else { Ok(()) };
                 }
                 (belong, count, end)
+            }
+            Answer::Close if self.request.http11 => {
+                let data = self.down.bytes.split_off(start);
+                put_chunk(&data, &mut self.down.bytes);
+                self.request.ctx.bytes_out += came as u64;
+                return Ok(());
             }
             Answer::Close => (came, came, false),
             Answer::Head | Answer::Came(_) | Answer::Done => (0, 0, true),

@@ -54,7 +54,7 @@ fn start(shared: &Arc<Shared>, arrived: &str) -> Running {
     let shared = Arc::clone(shared);
     let result = tokio::spawn(async move {
         let up = rest.ahead.split_to(head.len);
-        let parsed = Parsed::of(&up).unwrap();
+        let parsed = Parsed::of(&up, "store:9000").unwrap();
         let mut ctx = Ctx::new(&shared);
         let mut upload = Upload::new(head.framing, None);
         let request = Request {

@@ -1,10 +1,11 @@
 //! From an admitted request to its answer: the store's, or ours where there is none.
 
+use std::time::Instant;
+
 use bytes::BytesMut;
 use http::Method;
 use pingora::protocols::Stream;
 use pingora_timeout::timeout;
-use tokio::io::AsyncWriteExt;
 
 use super::{
     answer::Answer,
@@ -38,6 +39,21 @@ pub enum After {
     Linger,
     /// It is cut off: the response is incomplete, and must not look complete.
     Abort,
+}
+
+impl After {
+    /// The end of a connection whose last request was read to its end.
+    ///
+    /// Closed at once only where the client has said that it sends no more: a request that it may have sent
+    /// meanwhile would turn the close into a reset.
+    pub fn of(rest: &Rest, head: &Head, parsed: &Parsed) -> Self {
+        let last = !head.http11 || parsed.closes();
+        if last && rest.ahead.is_empty() {
+            Self::Close
+        } else {
+            Self::Linger
+        }
+    }
 }
 
 /// Sends a request on whose head stands at the start of `rest.ahead`; `keep`: the connection may be kept.
@@ -75,16 +91,9 @@ pub async fn forward(
     .await;
     match outcome {
         Ok(true) => After::Keep,
-        Ok(false) => end(rest, &upload),
+        Ok(false) if upload.is_done() => After::of(rest, head, parsed),
+        Ok(false) => After::Linger,
         Err(failed) => fail(shared, rest, parsed, ctx, &upload, failed).await,
-    }
-}
-
-fn end(rest: &Rest, upload: &Upload) -> After {
-    if upload.is_done() && rest.ahead.is_empty() {
-        After::Close
-    } else {
-        After::Linger
     }
 }
 
@@ -106,13 +115,13 @@ async fn inspect(
     if head.expect == Expectation::Continue && head.http11 && rest.ahead.is_empty() {
         // The decision needs the body, so the store cannot be asked first.
         ctx.continued = Some(Continue::Timeout);
-        let sent = async {
-            rest.stream.write_all(CONTINUE).await?;
-            rest.stream.flush().await
-        };
-        sent.await.map_err(|_| failed(Fault::Client))?;
+        refusal::send(shared, rest, CONTINUE)
+            .await
+            .map_err(|_| failed(Fault::Client))?;
     }
     let request = parsed.head();
+    // For all of it: what is held takes memory that others wait for.
+    let deadline = Instant::now() + shared.door.idle_timeout;
     loop {
         let asked = Asked {
             shared,
@@ -128,7 +137,7 @@ async fn inspect(
             return Ok(());
         }
         match timeout(
-            shared.door.idle_timeout,
+            deadline.saturating_duration_since(Instant::now()),
             read_some(&mut rest.stream, &mut rest.ahead),
         )
         .await
@@ -149,7 +158,7 @@ async fn exchange(
     up: BytesMut,
 ) -> Result<bool, Failed> {
     let shared = request.shared;
-    request.ctx.store_started = Some(std::time::Instant::now());
+    request.ctx.store_started = Some(Instant::now());
     request.waiting = head.expect == Expectation::Continue
         && head.http11
         && request.ctx.continued.is_none()
@@ -247,7 +256,7 @@ async fn fail(
         ctx.bytes_refused = ctx.announced.saturating_sub(bytes_in);
     }
     match refusal::answer(shared, rest, parsed, ctx, &answer, bytes_in, false).await {
-        Ok(()) => end(rest, upload),
+        Ok(()) => After::Linger,
         Err(_) => After::Abort,
     }
 }

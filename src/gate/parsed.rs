@@ -18,11 +18,11 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// Parses a whole head.
+    /// Parses a whole head. One without `Host`, as HTTP/1.0 allows, is read as it goes on: with `host`.
     ///
     /// # Errors
     /// It is not one after all.
-    pub fn of(head: &[u8]) -> Result<Self, HeadError> {
+    pub fn of(head: &[u8], host: &str) -> Result<Self, HeadError> {
         let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut request = httparse::Request::new(&mut []);
         request
@@ -36,6 +36,10 @@ impl Parsed {
                 HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| HeadError::FieldName)?;
             let value = HeaderValue::from_bytes(field.value).map_err(|_| HeadError::Control)?;
             headers.append(name, value);
+        }
+        if !headers.contains_key(header::HOST) {
+            let host = HeaderValue::from_str(host).map_err(|_| HeadError::Host)?;
+            headers.insert(header::HOST, host);
         }
         Ok(Self {
             method,

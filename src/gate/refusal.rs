@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::Method;
+use pingora_timeout::timeout;
 use tokio::io::AsyncWriteExt;
 
 use super::{
@@ -64,14 +65,21 @@ pub async fn refuse_head(
     };
     // The request did nothing; a line that cannot be written is counted by the sink and must not hold up the refusal.
     let _ = shared.process.record(&event, false);
-    if rest
-        .stream
-        .write_all(&rendered.to_bytes(&Method::GET, false))
+    let _ = send(shared, rest, &rendered.to_bytes(&Method::GET, false)).await;
+}
+
+/// Sends `bytes`; a client that does not take them in time has gone.
+///
+/// # Errors
+/// It cannot be written to.
+pub async fn send(shared: &Shared, rest: &mut Rest, bytes: &[u8]) -> std::io::Result<()> {
+    let sent = async {
+        rest.stream.write_all(bytes).await?;
+        rest.stream.flush().await
+    };
+    timeout(shared.door.idle_timeout, sent)
         .await
-        .is_ok()
-    {
-        let _ = rest.stream.flush().await;
-    }
+        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
 
 /// Answers a request in the store's place, its line first.
@@ -96,10 +104,8 @@ pub async fn answer(
         unrecorded(&error);
         rendered = Answer::unrecorded().render(&shared.process.ids, &ctx.id);
     }
-    rest.stream
-        .write_all(&rendered.to_bytes(&parsed.method, keep))
-        .await?;
-    rest.stream.flush().await
+    let bytes = rendered.to_bytes(&parsed.method, keep);
+    send(shared, rest, &bytes).await
 }
 
 /// Says in the log why requests are refused.

@@ -7,7 +7,7 @@ use super::{ids::RequestId, judge::known_sse, request::Ctx};
 use crate::{
     http1::{
         fields::{fields, first_line},
-        response::ResponseHead,
+        response::{Framing, ResponseHead},
     },
     sse::headers::{CUSTOMER_ALGORITHM, SSE},
 };
@@ -62,12 +62,27 @@ impl Reply<'_> {
             out.put_slice(b"\r\n");
         }
         let mut named = false;
+        let mut length = false;
+        let bodiless = self.head.status == 204;
+        let nominates = fields(raw).any(|field| field.is("connection"));
         for field in fields(raw) {
-            if field.is_hop_by_hop() || (!self.http11 && field.is("transfer-encoding")) {
+            let drop = match field.name.len() {
+                // RFC 9110 section 8.6: never with 204. Sent twice, it goes on once.
+                14 if field.is("content-length") => {
+                    std::mem::replace(&mut length, true) || bodiless
+                }
+                17 if field.is("transfer-encoding") => bodiless || !self.http11,
+                _ => field.is_hop_by_hop() || (nominates && is_nominated(raw, field.name)),
+            };
+            if drop {
                 continue;
             }
             named |= field.is("x-amz-request-id");
             out.put_slice(field.line);
+        }
+        if self.head.framing == Framing::Close && self.http11 {
+            // So that the client can tell a body that was cut off from one that ended.
+            out.put_slice(b"Transfer-Encoding: chunked\r\n");
         }
         if !named {
             out.put_slice(b"x-amz-request-id: ");
@@ -79,6 +94,14 @@ impl Reply<'_> {
         }
         out.put_slice(b"\r\n");
     }
+}
+
+/// Whether a `Connection` of the head `raw` names this field (RFC 9110 section 7.6.1).
+fn is_nominated(raw: &[u8], name: &[u8]) -> bool {
+    fields(raw)
+        .filter(|field| field.name.len() == 10 && field.is("connection"))
+        .flat_map(|field| field.value.split(|&b| b == b','))
+        .any(|token| token.trim_ascii().eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

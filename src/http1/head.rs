@@ -94,8 +94,10 @@ pub enum HeadError {
         "Content-Length and Transfer-Encoding must not be sent together (RFC 9112 section 6.3)."
     )]
     LengthAndTransferEncoding,
-    /// No `Host`, or several.
-    #[error("A request must carry exactly one Host header (RFC 9112 section 3.2).")]
+    /// No `Host`, several, or one that is no host.
+    #[error(
+        "A request must carry exactly one Host header, of visible ASCII characters (RFC 9112 section 3.2)."
+    )]
     Host,
     /// `Connection` names what the store would then not see.
     #[error(
@@ -285,7 +287,12 @@ impl Fields {
         }
         let value = value.trim_ascii();
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.hosts += 1,
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                if value.is_empty() || !value.iter().all(u8::is_ascii_graphic) {
+                    return Err(HeadError::Host);
+                }
+                self.hosts += 1;
+            }
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 if self.expect.is_some() {
                     return Err(HeadError::ExpectTwice);

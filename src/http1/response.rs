@@ -101,7 +101,8 @@ pub fn examine(
             _ => {}
         }
     }
-    if chunked && length.is_some() {
+    // RFC 9112 section 6.1: chunks in HTTP/1.0 are a mistake of somebody on the way.
+    if chunked && (length.is_some() || !http11) {
         return Err(ResponseError::Framing);
     }
     let framing = match (chunked, length) {
@@ -263,6 +264,10 @@ mod tests {
             ),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                Framing,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
                 Framing,
             ),
             ("HTTP/1.1 200 OK\r\nA: b\n\r\n", Field),

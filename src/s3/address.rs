@@ -107,7 +107,8 @@ pub fn parse<'a>(
         None => (host, target),
         Some((authority, rest)) => {
             let authority = std::str::from_utf8(authority).map_err(|_| AddressError::Target)?;
-            if host.is_some_and(|host| !host.eq_ignore_ascii_case(authority)) {
+            // To the byte: `Host` is what the store reads, the authority is what is decided on here.
+            if host.is_some_and(|host| host != authority) {
                 return Err(AddressError::HostsDiffer);
             }
             if authority.is_empty() {
