@@ -444,6 +444,21 @@ def test_a_late_chunked_answer_passes_byte_for_byte(fake_gate, fake):
     assert (answer.status, answer.body) == (200, b"     " + xml)
 
 
+def test_an_answer_that_ends_with_the_connection(fake_gate, fake):
+    xml = b"<CopyObjectResult><ETag>mine</ETag></CopyObjectResult>"
+
+    def behave(link, seen):
+        link.read_body(seen)
+        if seen["user-agent"] == "sealgate":
+            return respond(link, "200 OK", 'ETag: "mine"', AES, seen=seen)
+        link.send(b"HTTP/1.1 200 OK\r\nx-amz-request-id: R\r\n\r\n" + xml)
+        return False
+
+    fake.behave = behave
+    answer = ask(fake_gate, COPY)
+    assert (answer.status, answer.body) == (200, xml)
+
+
 def test_a_store_may_take_its_time_over_an_answer(fake_gate, fake):
     """The client's idle timeout is not the store's."""
 

@@ -51,7 +51,9 @@ impl Exchange<'_> {
     /// The body of a response that is held back from `start` on, without its framing.
     fn held_body(&self, head: &ResponseHead, start: usize) -> Result<Vec<u8>, Fault> {
         let bytes = self.down.bytes.get(start..).unwrap_or_default();
-        if head.framing != Framing::Chunked || !self.request.http11 {
+        // What ends with the connection goes on in chunks, too.
+        let chunked = matches!(head.framing, Framing::Chunked | Framing::Close);
+        if !chunked || !self.request.http11 {
             return Ok(bytes.to_vec());
         }
         let mut body = Vec::with_capacity(bytes.len());
