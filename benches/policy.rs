@@ -3,12 +3,16 @@
 //! `cargo bench --no-default-features --bench policy`
 #![allow(clippy::unwrap_used)]
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use divan::{AllocProfiler, Bencher, black_box};
 use http::{HeaderMap, HeaderValue, Method};
+use sealgate::config::Config;
+use sealgate::decide::{Facts, Keeper};
 use sealgate::policy::{Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target};
 use sealgate::s3::{Action, RequestHead, route};
+use sealgate::sigv4::claim;
+use sealgate::sse::SseRequest;
 
 #[global_allocator]
 static ALLOC: AllocProfiler = AllocProfiler::system();
@@ -164,4 +168,44 @@ fn deny(bencher: Bencher) {
 #[divan::bench(sample_size = 1000)]
 fn no_match(bencher: Bencher) {
     decide(bencher, Some("aws:kms"), Outcome::NoMatch);
+}
+
+/// Whether an admitted PUT must be confirmed by the store: `require: any`, asked once more without the header.
+#[divan::bench(sample_size = 1000)]
+fn demand(bencher: Bencher) {
+    let text = "listen: [{address: 127.0.0.1:1}]\nstore: {endpoint: http://127.0.0.1:2}\nrules: [{bucket: finance, require: any}]\n";
+    let (config, _) = Config::parse(Path::new("bench.yaml"), text, &|_| None).unwrap();
+    let keeper = Keeper::new(&config);
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("host", "s3.example.test"),
+        ("user-agent", "aws-cli/2.36.7"),
+        ("content-length", "4096"),
+        ("x-amz-date", "20261124T000000Z"),
+        ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+        ("x-amz-server-side-encryption", "AES256"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let head = RequestHead {
+        method: &Method::PUT,
+        target: b"/finance/2026/11/report.parquet",
+        host: Some("s3.example.test"),
+        headers: &headers,
+    };
+    let routed = route(&head, &[]).unwrap();
+    let claimed = claim(&routed, &head).unwrap();
+    let facts = Facts {
+        head: &head,
+        routed: &routed,
+        claim: &claimed,
+        principal: None,
+        ip: "10.1.2.3".parse().unwrap(),
+        tls: Some("1.3"),
+        now_ms: 1_795_478_400_000,
+        form: None,
+    };
+    let asked = SseRequest::of(&routed, &head);
+    assert!(keeper.demand(&facts, &asked, None).is_some());
+    bencher.bench_local(|| keeper.demand(black_box(&facts), black_box(&asked), None));
 }

@@ -117,7 +117,7 @@ class Stack:
         assert SERVICES["sealgate"]["volumes"] == ["./sealgate:/etc/sealgate/config:ro"]
         words = SERVICES["sealgate"]["command"]
         words = [str(config) if word == "/etc/sealgate/config/sealgate.yaml" else word for word in words]
-        self.gate = Process("sealgate", [sealgate(), *words], self.folder / "sealgate.log", {"MINIO_ROOT_USER": self.env["MINIO_ROOT_USER"]})
+        self.gate = Process("sealgate", [sealgate(), *words], self.folder / "sealgate.log", {name: self.env[name] for name in SERVICES["sealgate"]["environment"]})
         self.running.append(self.gate)
         self.gate.wait_ready(lambda: listening(self.port) and listening(self.admin))
         self.start_prometheus()

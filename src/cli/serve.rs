@@ -24,6 +24,9 @@ pub fn run(path: &Path, upgrade: bool) -> u8 {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    for note in config.notes() {
+        tracing::warn!("{note}");
+    }
     let start = if upgrade {
         Start::Upgrade
     } else {
@@ -43,6 +46,9 @@ pub fn check(path: &Path, strict: bool) -> u8 {
     };
     for warning in &warnings {
         say(&format!("warning: {warning}"));
+    }
+    for note in config.notes() {
+        say(&format!("note: {note}"));
     }
     say(&format!(
         "{}: good (rules: {}, warnings: {})",

@@ -75,7 +75,7 @@ pub fn clients(node: &Node<'_>) -> (Vec<Client>, Vec<CertificateClient>) {
 }
 
 /// What can stand before the first `/` of a credential (stores allow more than AWS' letters and digits).
-fn access_key(text: &str) -> Result<String, String> {
+pub fn access_key(text: &str) -> Result<String, String> {
     let good = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b',';
     if !text.is_empty() && text.len() <= 128 && text.bytes().all(good) {
         Ok(text.to_owned())

@@ -127,6 +127,9 @@ impl Config {
                 "key": store.tls.client.as_ref().map(|(_, key)| key),
             },
             "response_timeout": show_time(store.response_timeout),
+            "credentials": store.credentials.as_ref().map(|credentials| {
+                json!({"access_key": credentials.access_key, "secret_key": "***"})
+            }),
         })
     }
 

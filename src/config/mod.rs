@@ -12,6 +12,7 @@ pub mod glob;
 mod limits;
 mod listen;
 mod masked;
+mod notes;
 mod policies;
 mod problem;
 mod read;
@@ -33,9 +34,9 @@ pub use crate::policy::Multipart;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
 pub use types::{
-    Addressing, Audit, BodyRate, CertificateClient, Client, ClientAuth, Config, Denial, Endpoint,
-    Limits, Linger, Listener, ListenerTls, Mode, PlainHttp, PolicySource, Rotate, Rule, Serve,
-    Store, StoreTls, TlsVersion, Unconfirmed, WhenBlocked,
+    Addressing, Audit, BodyRate, CertificateClient, Client, ClientAuth, Config, Credentials,
+    Denial, Endpoint, Limits, Linger, Listener, ListenerTls, Mode, PlainHttp, PolicySource, Rotate,
+    Rule, Serve, Store, StoreTls, TlsVersion, Unconfirmed, WhenBlocked,
 };
 
 impl Config {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::audit::audit;
 use super::certificates;
-use super::clients::clients;
+use super::clients::{access_key, clients};
 use super::endpoint::{endpoint, is_host};
 use super::limits::limits;
 use super::listen::{address, clash, listen};
@@ -16,10 +16,11 @@ use super::policies::policies;
 use super::problem::{ConfigErrors, Problem, Warning};
 use super::reader::{Fields, Node, Reading};
 use super::rules::{Defaults, rules};
+use super::secret::Secret;
 use super::tree;
 use super::types::{
-    Addressing, Audit, CertificateClient, ClientAuth, Config, Denial, Endpoint, Limits, Listener,
-    PlainHttp, Store, StoreTls,
+    Addressing, Audit, CertificateClient, ClientAuth, Config, Credentials, Denial, Endpoint,
+    Limits, Listener, PlainHttp, Store, StoreTls,
 };
 use crate::policy::principal::is_account;
 
@@ -230,11 +231,6 @@ fn store(node: &Node<'_>) -> Option<Store> {
         "response_timeout",
         "credentials",
     ])?;
-    fields.refuse(
-        "credentials",
-        None,
-        "are only for signing again, which is not available in this version; remove them, the client's signature goes through untouched",
-    );
     let endpoint = fields.required("endpoint").and_then(|node| {
         let text = node.text()?;
         endpoint(&text).map_err(|message| node.error(message)).ok()
@@ -255,12 +251,40 @@ fn store(node: &Node<'_>) -> Option<Store> {
         Some(node) => node.time(),
         None => Some(Duration::from_mins(2)),
     };
+    let credentials = match fields.get("credentials") {
+        Some(node) => credentials(&node).map(Some),
+        None => Some(None),
+    };
     Some(Store {
         endpoint: endpoint?,
         region: region?,
         addressing: addressing?,
         tls: tls?,
         response_timeout: response_timeout?,
+        credentials: credentials?,
+    })
+}
+
+fn credentials(node: &Node<'_>) -> Option<Credentials> {
+    if matches!(node.value, tree::Value::Text(_)) {
+        // Not shown: it may be a secret in the wrong place.
+        node.error("must be {access_key: ..., secret_key: ...}; the AWS default chain (aws) is not available in this version");
+        return None;
+    }
+    let fields = node.fields(&["access_key", "secret_key"])?;
+    let access_key = fields
+        .required("access_key")
+        .and_then(|node| node.parsed(access_key));
+    let secret_key = fields.required("secret_key").and_then(|node| {
+        let secret = node.text()?;
+        if secret.is_empty() {
+            node.error("is empty");
+        }
+        Some(Secret::new(secret))
+    });
+    Some(Credentials {
+        access_key: access_key?,
+        secret_key: secret_key?,
     })
 }
 

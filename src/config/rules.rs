@@ -38,14 +38,13 @@ impl Defaults {
         if let Some(authorize) = fields.get("authorize").and_then(|n| n.flag()) {
             self.authorize = authorize;
         }
-        if let Some(node) = fields.get("unconfirmed")
-            && let Some(unconfirmed) = node.choice(&[
+        if let Some(unconfirmed) = fields.get("unconfirmed").and_then(|n| {
+            n.choice(&[
                 ("fail", Unconfirmed::Fail),
                 ("delete", Unconfirmed::Delete),
                 ("report", Unconfirmed::Report),
             ])
-        {
-            node.warn("has no effect in this version: what the store answers is not checked yet");
+        }) {
             self.unconfirmed = unconfirmed;
         }
         self

@@ -179,7 +179,7 @@ shutdown: {drain: 1m}
 "#;
     let (config, warnings) = Config::parse(&path, text, &env).unwrap_or_else(|e| panic!("{e}"));
     let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert_eq!(config.account, "222233334444");
     assert_eq!(
         config.listen[1].tls.as_ref().unwrap().min_version,
@@ -324,10 +324,9 @@ fn refuses_what_it_cannot_do() {
             "{got:?}"
         );
     }
-    let got =
-        errors("store: {endpoint: 'http://h', credentials: {access_key: a, secret_key: b}}\n");
+    let got = errors("store: {endpoint: 'http://h', credentials: aws}\n");
     assert!(
-        got.len() == 1 && got[0].contains("signing again"),
+        got.len() == 1 && got[0].contains("not available in this version"),
         "{got:?}"
     );
 }
@@ -551,7 +550,6 @@ fn warns() {
     assert!(warnings(STORE)[0].contains("no rules"));
     for (more, expect) in [
         ("limits: {xml_bytes: null}", "without a bound"),
-        ("unconfirmed: report", "no effect in this version"),
         ("audit: {stdout: false}", "goes nowhere"),
         ("admin: {address: '0.0.0.0:9090'}", "not a loopback"),
         ("trusted_proxies: [0.0.0.0/0]", "trusts every address"),
@@ -700,4 +698,55 @@ fn certificates_are_read() {
             .unwrap_err()
             .contains("does not fit")
     );
+}
+
+#[test]
+fn the_stores_credentials_are_never_shown() {
+    let (config, warnings) = parse(
+        "store: {endpoint: 'http://h', credentials: {access_key: AK, secret_key: '${APP_SECRET}'}}\nrules: [{bucket: a, require: any}]\n",
+    )
+    .unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let credentials = config.store.credentials.as_ref().unwrap();
+    assert_eq!(credentials.access_key, "AK");
+    assert!(config.notes().is_empty());
+    for text in [format!("{config:?}"), config.masked().to_string()] {
+        assert!(text.contains("AK") && text.contains("***"), "{text}");
+        assert!(!text.contains(credentials.secret_key.reveal()), "{text}");
+    }
+    for (wrong, expect) in [
+        ("hunter2", "must be {access_key"),
+        ("{access_key: AK}", "secret_key"),
+        ("{access_key: AK, secret_key: ''}", "is empty"),
+        ("{access_key: A/K, secret_key: s}", "not an access key"),
+    ] {
+        let got = errors(&format!(
+            "store: {{endpoint: 'http://h', credentials: {wrong}}}\n"
+        ));
+        assert!(
+            got.len() == 1 && got[0].contains(expect),
+            "{wrong}: {got:?}"
+        );
+        assert!(!got[0].contains("hunter2"), "{got:?}");
+    }
+}
+
+#[test]
+fn says_what_goes_without_credentials() {
+    for (rules, said) in [
+        ("[{bucket: a}]", 0),
+        ("[{bucket: a, tls: '1.2', deny: [sse-c]}]", 0),
+        ("[{bucket: a, require: any}]", 1),
+        (
+            "[{bucket: a, require: any}, {bucket: b, require: AES256}]",
+            1,
+        ),
+        ("[{bucket: a, require: any, mode: report}]", 0),
+        ("[{bucket: a, require: any, unconfirmed: report}]", 0),
+    ] {
+        let (config, _) = parse(&format!("{STORE}rules: {rules}\n")).unwrap();
+        let notes = config.notes();
+        assert_eq!(notes.len(), said, "{rules}: {notes:?}");
+        assert!(notes.iter().all(|n| n.contains("store.credentials")));
+    }
 }

@@ -180,6 +180,17 @@ pub struct Store {
     pub tls: StoreTls,
     /// How long the store may be silent before, and within, a response. Default 120 s.
     pub response_timeout: Duration,
+    /// What Sealgate's own requests to the store are signed with. Default: none, so it makes none.
+    pub credentials: Option<Credentials>,
+}
+
+/// A key pair of the store's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The access key id.
+    pub access_key: String,
+    /// The secret key.
+    pub secret_key: Secret,
 }
 
 /// Scheme, host and port of the store.

@@ -9,7 +9,7 @@ use std::{
 use super::{Denial, Facts, Object, Verdict};
 use crate::{
     audit::Reason,
-    config::{CertificateClient, Config, Mode, PolicySource, glob},
+    config::{CertificateClient, Config, Mode, PolicySource, Unconfirmed, glob},
     policy::{Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target},
     s3::{self, Action, Actions, Needed, Resource},
     sigv4::SignatureVersion,
@@ -69,14 +69,15 @@ impl Named {
 }
 
 /// A rule, its policies compiled.
-struct Rule {
+pub(super) struct Rule {
     name: String,
     bucket: String,
     prefix: Vec<u8>,
     policies: Vec<Named>,
-    mode: Mode,
+    pub(super) mode: Mode,
     multipart: Multipart,
-    authorize: bool,
+    pub(super) authorize: bool,
+    pub(super) unconfirmed: Unconfirmed,
 }
 
 /// Decides requests. Made once for each configuration, shared by all threads.
@@ -113,6 +114,7 @@ impl Keeper {
                 mode: rule.mode,
                 multipart: rule.multipart,
                 authorize: rule.authorize,
+                unconfirmed: rule.unconfirmed,
             })
             .collect();
         let clients = config
@@ -250,7 +252,7 @@ impl Keeper {
     }
 
     /// The first rule that is for a bucket and key. What is about the bucket itself goes to its first rule without a prefix.
-    fn rule(&self, bucket: &str, key: Option<&[u8]>) -> Option<&Rule> {
+    pub(super) fn rule(&self, bucket: &str, key: Option<&[u8]>) -> Option<&Rule> {
         let mut ours = self
             .rules
             .iter()
@@ -266,6 +268,12 @@ impl Keeper {
             first.get_or_insert(rule);
         }
         first
+    }
+
+    /// The policies that speak where this rule is for a request.
+    pub(super) fn policies_of<'k>(&'k self, rule: &'k Rule) -> impl Iterator<Item = &'k Policy> {
+        let named = self.always.iter().chain(&rule.policies);
+        named.map(|named| &*named.policy)
     }
 
     fn step<'k>(
@@ -316,7 +324,11 @@ impl Keeper {
         })
     }
 
-    fn context<'a>(&'a self, facts: &Facts<'a>, multipart: Multipart) -> RequestContext<'a> {
+    pub(super) fn context<'a>(
+        &'a self,
+        facts: &Facts<'a>,
+        multipart: Multipart,
+    ) -> RequestContext<'a> {
         RequestContext {
             head: facts.head,
             routed: facts.routed,
@@ -337,10 +349,10 @@ impl Keeper {
 }
 
 /// A bucket and a key, where there are any.
-type Thing<'a> = (Option<&'a str>, Option<Cow<'a, [u8]>>);
+pub(super) type Thing<'a> = (Option<&'a str>, Option<Cow<'a, [u8]>>);
 
 /// The things that one needed action is about: several where stores read a key differently.
-fn things<'a>(facts: &Facts<'a>, on: Resource, key: Option<&'a [u8]>) -> Vec<Thing<'a>> {
+pub(super) fn things<'a>(facts: &Facts<'a>, on: Resource, key: Option<&'a [u8]>) -> Vec<Thing<'a>> {
     let bucket = facts.routed.bucket.as_deref();
     match on {
         Resource::Service => vec![(None, None)],

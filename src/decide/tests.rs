@@ -14,7 +14,7 @@ use crate::{
 
 const SSE: (&str, &str) = ("x-amz-server-side-encryption", "AES256");
 
-fn keeper(rules: &str) -> Keeper {
+pub(in crate::decide) fn keeper(rules: &str) -> Keeper {
     let text = format!(
         "listen: [{{address: 127.0.0.1:1}}]\nstore: {{endpoint: http://127.0.0.1:2, region: us-east-1}}\n{rules}"
     );
@@ -35,12 +35,12 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// A request, and what is asked about it.
-struct Request<'a> {
-    line: &'a str,
-    headers: &'a [(&'a str, &'a str)],
-    form: Option<&'a [(&'a str, &'a str)]>,
-    tls: Option<&'a str>,
-    ip: &'a str,
+pub(in crate::decide) struct Request<'a> {
+    pub line: &'a str,
+    pub headers: &'a [(&'a str, &'a str)],
+    pub form: Option<&'a [(&'a str, &'a str)]>,
+    pub tls: Option<&'a str>,
+    pub ip: &'a str,
 }
 
 impl Default for Request<'_> {
@@ -57,7 +57,7 @@ impl Default for Request<'_> {
 
 impl Request<'_> {
     /// `allow rules[n]`, `report rules[n] reason`, `deny rules[n] reason arn`; `-` for what is absent.
-    fn ask(&self, keeper: &Keeper, ask: impl Fn(&Keeper, &Facts<'_>) -> String) -> String {
+    pub fn ask(&self, keeper: &Keeper, ask: impl Fn(&Keeper, &Facts<'_>) -> String) -> String {
         let (method, target) = self.line.split_once(' ').unwrap();
         let method: Method = method.parse().unwrap();
         let headers = headers(self.headers);
@@ -87,7 +87,7 @@ impl Request<'_> {
         ask(keeper, &facts)
     }
 
-    fn verdict(&self, keeper: &Keeper) -> String {
+    pub fn verdict(&self, keeper: &Keeper) -> String {
         self.ask(keeper, |keeper, facts| told(&keeper.request(facts)))
     }
 }

@@ -124,7 +124,7 @@ fn config(front: SocketAddr, behind: SocketAddr, folder: &Path) -> Result<Config
     let text = format!(
         "listen: [{{address: \"{front}\"}}]\n\
          store: {{endpoint: \"http://{behind}\"}}\n\
-         rules:\n  - {{bucket: {BUCKET}, require: any}}\n  - {{bucket: \"*\"}}\n\
+         rules:\n  - {{bucket: {BUCKET}, require: any, unconfirmed: report}}\n  - {{bucket: \"*\"}}\n\
          audit: {{stdout: false, file: audit.jsonl}}\n"
     );
     let (config, _) = Config::parse(&folder.join("demo.yaml"), &text, &|_| None)?;

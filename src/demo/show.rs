@@ -18,6 +18,7 @@ pub fn intro(proxy: SocketAddr, store: SocketAddr, bucket: &str, folder: &Path) 
     println!(
         "Sealgate on {url}, in front of an embedded store on http://{store} ({}).
 Its policy: objects in the bucket `{bucket}` must be written with server-side encryption (require: any).
+The embedded store is a toy that encrypts nothing and confirms nothing; `unconfirmed: report` lets its answers pass here.
 
 Paste into another terminal:
 

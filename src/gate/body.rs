@@ -14,6 +14,7 @@ use http::HeaderMap;
 
 use super::{
     answer::Answer,
+    confirm::Demanded,
     judge::{encryption, facts, message, requested, settle},
     upload::Asked,
 };
@@ -252,7 +253,9 @@ fn decide_form(asked: Asked<'_, '_>, form: &Form) -> Result<(), Answer> {
     ctx.sse_requested = requested(&request);
     let verdict = shared.keeper.form(&facts, form.key().as_bytes());
     settle(shared, ctx, verdict, facts.principal)?;
-    encryption(shared, ctx, Operation::PostObject, &request)
+    encryption(shared, ctx, Operation::PostObject, &request)?;
+    ctx.demanded = Demanded::of(shared, &facts, &request, Some(form.key().as_bytes()));
+    Ok(())
 }
 
 fn form_error(error: FormError) -> Answer {

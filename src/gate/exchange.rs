@@ -6,6 +6,7 @@
 //! (RFC 9110 section 10.1.1): one `100 Continue` at most, none unasked for, and ours where the store stays silent.
 
 mod clock;
+mod held;
 
 use std::{
     future::{Future, poll_fn},
@@ -19,7 +20,9 @@ use pingora::protocols::Stream;
 use tokio_util::io::poll_read_buf;
 
 use super::{
+    answer::Answer as Own,
     client::Rest,
+    confirm,
     outgoing::{Outgoing, Sent},
     parsed::Parsed,
     refusal::unrecorded,
@@ -61,6 +64,8 @@ pub enum Fault {
     ClientSilent,
     /// The request's body is refused.
     Refused(Refused),
+    /// The store did not confirm the encryption that was demanded; what the client is told.
+    Unconfirmed(Box<Own>),
     /// The audit line could not be written.
     Unrecorded,
 }
@@ -126,6 +131,8 @@ pub struct Exchange<'a> {
     /// To the client.
     down: Outgoing,
     answer: Answer,
+    /// The response is held back; where its body begins in `down`.
+    held: Option<usize>,
     /// The client has got something of the final response.
     begun: bool,
     keep_client: bool,
@@ -160,6 +167,7 @@ impl<'a> Exchange<'a> {
             heard: BytesMut::new(),
             down: Outgoing::default(),
             answer: Answer::Head,
+            held: None,
             begun: false,
             keep_client: false,
             keep_store: false,
@@ -200,7 +208,10 @@ impl<'a> Exchange<'a> {
             self.take_ahead()?;
         }
         let head = self.response().await?;
-        self.begin(&head)?;
+        match self.request.ctx.demanded.take() {
+            Some(demanded) => self.begin_confirmed(&head, &demanded).await?,
+            None => self.begin(&head)?,
+        }
         self.wait(Self::is_finished).await
     }
 
@@ -319,6 +330,15 @@ impl<'a> Exchange<'a> {
     /// Moves what can be moved to the client; whether something did.
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut moved = false;
+        if let Some(start) = self.held {
+            while self.poll_store(cx)? {
+                moved = true;
+                if self.down.bytes.len().saturating_sub(start) > self.request.shared.xml_bytes {
+                    return Err(Fault::Unconfirmed(Box::new(confirm::too_long())));
+                }
+            }
+            return Ok(moved);
+        }
         loop {
             let (sent, went) = self.down.poll_send(&mut self.client.stream, cx);
             moved |= went > 0;
@@ -428,6 +448,9 @@ impl<'a> Exchange<'a> {
             Framing::Close => Answer::Close,
         };
         let start = self.down.bytes.len();
+        if self.held.is_some() {
+            self.held = Some(start);
+        }
         self.down.bytes.put_slice(&self.heard);
         self.heard = BytesMut::new();
         self.account(start)
@@ -484,6 +507,9 @@ impl<'a> Exchange<'a> {
     /// The response is complete but for what stands in `down`: the line is in the file before that leaves.
     fn complete(&mut self) -> Result<(), Fault> {
         self.answer = Answer::Done;
+        if self.held.is_some() {
+            return Ok(());
+        }
         let seen = Seen::of(self.request.parsed, self.upload.bytes_read());
         self.request
             .ctx

@@ -293,7 +293,7 @@ fn answer(fault: Fault) -> Answer {
             Decision::Error,
             Reason::Client,
         ),
-        Fault::Refused(Refused::Inspected(answer)) => *answer,
+        Fault::Refused(Refused::Inspected(answer)) | Fault::Unconfirmed(answer) => *answer,
         Fault::Unrecorded => Answer::unrecorded(),
     }
 }

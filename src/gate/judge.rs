@@ -7,7 +7,10 @@ use std::{
 
 use http::HeaderMap;
 
-use super::{answer::Answer, body::Inspector, client::Client, request::Ctx, shared::Shared};
+use super::{
+    answer::Answer, body::Inspector, client::Client, confirm::Demanded, request::Ctx,
+    shared::Shared,
+};
 use crate::{
     audit::{Decision, Reason},
     config::Denial as Told,
@@ -94,6 +97,7 @@ fn examine(
     settle(shared, ctx, shared.keeper.request(&facts), facts.principal)?;
     if routed.operation != Operation::PostObject {
         encryption(shared, ctx, routed.operation, &request)?;
+        ctx.demanded = Demanded::of(shared, &facts, &request, None);
     }
     if shared.process.is_blocked() {
         return Err(Answer::unrecorded());

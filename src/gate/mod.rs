@@ -2,8 +2,10 @@
 
 mod ahead;
 mod answer;
+mod ask;
 mod body;
 mod client;
+mod confirm;
 mod connections;
 mod door;
 mod enter;
@@ -20,6 +22,7 @@ mod linger;
 mod outgoing;
 mod parsed;
 mod pool;
+mod probe;
 mod process;
 mod refusal;
 mod reload;

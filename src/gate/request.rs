@@ -9,8 +9,8 @@ use std::{
 use http::Method;
 
 use super::{
-    answer::Answer, body::Inspector, client::Client, ids::RequestId, parsed::Parsed,
-    process::Active, shared::Shared,
+    answer::Answer, body::Inspector, client::Client, confirm::Demanded, ids::RequestId,
+    parsed::Parsed, process::Active, shared::Shared,
 };
 use crate::{
     audit::{AuditError, Continue, Decision, Event, Reason},
@@ -60,6 +60,10 @@ fn trace_id(value: &http::HeaderValue) -> Option<&str> {
 }
 
 /// The state of one request.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not the states of one thing"
+)]
 pub struct Ctx {
     /// When its head was there.
     pub started: Instant,
@@ -121,10 +125,14 @@ pub struct Ctx {
     pub store_time: Option<Duration>,
     /// Reads the body where the decision depends on it.
     pub inspector: Option<Inspector>,
+    /// What the store must confirm.
+    pub demanded: Option<Demanded>,
     /// Who sent the client a 100.
     pub continued: Option<Continue>,
     /// The target in origin form, where it came in absolute form.
     pub origin_form: Option<Vec<u8>>,
+    /// The client gets an answer of Sealgate's own.
+    answered: bool,
     recorded: bool,
     _active: Active,
 }
@@ -163,8 +171,10 @@ impl Ctx {
             store_started: None,
             store_time: None,
             inspector: None,
+            demanded: None,
             continued: None,
             origin_form: None,
+            answered: false,
             recorded: false,
             _active: shared.process.enter(),
         }
@@ -181,6 +191,7 @@ impl Ctx {
 
     /// Notes an answer of Sealgate's own.
     pub fn note_answer(&mut self, answer: &Answer) {
+        self.answered = true;
         self.status = Some(answer.status);
         self.code = answer.code;
         self.decision = answer.decision;
@@ -188,6 +199,12 @@ impl Ctx {
         if self.condition.is_none() {
             self.error.clone_from(&answer.error);
         }
+    }
+
+    /// Notes that a write goes through whose encryption the store did not confirm. What was decided of it stays.
+    pub fn note_unconfirmed(&mut self, why: String) {
+        self.reason = Some(Reason::Unconfirmed);
+        self.error = Some(why);
     }
 
     /// Whether the final response is complete and recorded.
@@ -241,7 +258,10 @@ impl Ctx {
             error: self.error.as_deref(),
             ..Event::new(
                 SystemTime::now(),
-                self.store_request_id.as_deref().unwrap_or(self.id.as_str()),
+                self.store_request_id
+                    .as_deref()
+                    .filter(|_| !self.answered)
+                    .unwrap_or(self.id.as_str()),
                 seen.method.as_str(),
                 self.decision,
             )

@@ -11,6 +11,7 @@ use pingora::connectors::ConnectorOptions;
 
 use super::{
     MOST_FIELDS, StartError,
+    confirm::Confirmer,
     connections::Most,
     door::DoorLimits,
     enter::Entries,
@@ -58,6 +59,8 @@ pub struct Shared {
     pub keeper: Keeper,
     /// The store.
     pub store: Arc<Store>,
+    /// Looks at what it wrote.
+    pub confirmer: Confirmer,
     store_config: crate::config::Store,
     /// Its host and port, for a request that names none.
     pub store_authority: String,
@@ -151,6 +154,7 @@ impl Shared {
                 continue_timeout: config.continue_timeout,
             },
             keeper: Keeper::new(config),
+            confirmer: Confirmer::new(config),
             store,
             store_config: config.store.clone(),
             store_authority: config.store.endpoint.authority(),

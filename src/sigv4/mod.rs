@@ -1,5 +1,6 @@
-//! Signature Version 4, and what a request claims of its signer.
+//! Signature Version 4: what a request claims of its signer, and signing one.
 
 pub mod claim;
+pub mod sign;
 
 pub use claim::{AuthType, Claim, SignatureVersion, claim, claim_of_form};

@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+import urllib.parse
 
 
 class Seen:
@@ -112,10 +113,23 @@ _ECHOED = ("x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms
            "x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-key-md5")
 
 
+def _echo(seen: Seen) -> list[str]:
+    """What a store that encrypts says of it: what the headers, the presigned query or the form ask for, else of an
+    upload's later steps AES256, as AWS always says at least."""
+    echo = [f"{name}: {seen[name]}" for name in _ECHOED if seen[name]]
+    query = urllib.parse.parse_qsl(seen.target.partition("?")[2], keep_blank_values=True)
+    form = re.findall(rb'name="(x-amz-server-side-encryption)"\r\n(?:[^\r\n]+\r\n)*\r\n(.*?)\r\n', seen.body, re.I)
+    if not echo and seen.method in ("PUT", "POST"):
+        echo = [f"{_ECHOED[0]}: {value}" for name, value in query if name.lower() == _ECHOED[0]]
+        echo = echo or [f"{_ECHOED[0]}: {value.decode()}" for _, value in form]
+        if not echo and any(name == "uploadId" for name, _ in query):
+            echo = [f"{_ECHOED[0]}: AES256"]
+    return echo
+
+
 def ok(link: Link, seen: Seen):
     """200, with an ETag and the echo of the SSE headers, as a store that encrypts would."""
-    headers = [f'ETag: "{hashlib.md5(seen.body).hexdigest()}"']
-    headers += [f"{name}: {seen[name]}" for name in _ECHOED if seen[name]]
+    headers = [f'ETag: "{hashlib.md5(seen.body).hexdigest()}"', *_echo(seen)]
     body = b"stored" if seen.method == "GET" else b""
     if seen.method == "POST" and "?uploads" in seen.target:
         body = b"<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"

@@ -11,6 +11,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 impl Exchange<'_> {
     /// Whether it is the store's turn.
     fn store_owes(&self) -> bool {
+        if self.held.is_some() {
+            return true;
+        }
         let asked = self.upload.is_done() || self.up.is_broken() || self.request.waiting;
         let answers = !matches!(self.answer, Answer::Head | Answer::Done);
         !self.up.is_clear() || (self.down.is_clear() && (asked || answers))
@@ -18,7 +21,7 @@ impl Exchange<'_> {
 
     /// Whether it is the client's turn.
     pub(super) fn client_owes(&self) -> bool {
-        !self.down.is_clear() || !self.store_owes()
+        (self.held.is_none() && !self.down.is_clear()) || !self.store_owes()
     }
 
     /// How long until the clock must be looked at.

@@ -1,0 +1,73 @@
+//! What an operator should know of a configuration that is good.
+
+use super::types::{Config, Mode, Unconfirmed};
+use crate::policy::{Context, Found, Key, Outcome, Policy, Principal, Target};
+use crate::s3::Action;
+
+impl Config {
+    /// Sentences for the operator; unlike warnings they speak of nothing that would want changing in itself.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let demands = self
+            .rules
+            .iter()
+            .filter(|rule| rule.mode == Mode::Enforce && rule.unconfirmed != Unconfirmed::Report)
+            .any(|rule| {
+                let own = [&rule.policy, &rule.short].into_iter().flatten();
+                own.chain(&self.policies)
+                    .any(|source| demands(&source.policy))
+            });
+        if demands && self.store.credentials.is_none() {
+            notes.push(
+                "rules demand encryption and there are no store.credentials, so only what the store's answer itself confirms passes: \
+                 where a store leaves that out (MinIO does for multipart uploads, copies and POST forms) the client gets 501; \
+                 with store.credentials Sealgate looks at what was written"
+                    .to_owned(),
+            );
+        }
+        notes
+    }
+}
+
+/// Whether some `PutObject` is denied for nothing but its lack of encryption.
+fn demands(policy: &Policy) -> bool {
+    let statements = &policy.document().statements;
+    statements
+        .iter()
+        .flat_map(|statement| &statement.resource.patterns)
+        .filter_map(|arn| {
+            let (_, rest) = arn.split_once(":::")?;
+            rest.split_once('/')
+        })
+        .any(|(bucket, key)| {
+            let some = |pattern: &str| pattern.replace(['*', '?'], "x");
+            let key = some(key);
+            let decision = policy.denies(
+                Action::PutObject,
+                Target::Object(&some(bucket), key.as_bytes()),
+                &Bare,
+            );
+            decision.outcome == Outcome::Denied
+        })
+}
+
+/// A request of which nothing counts but that it asks for no encryption.
+struct Bare;
+
+impl Context for Bare {
+    fn value(&self, _: Action, key: &Key) -> Found<'_> {
+        match key {
+            Key::Sse | Key::SseKmsKeyId | Key::SseCustomerAlgorithm => Found::Absent,
+            _ => Found::Inherited,
+        }
+    }
+
+    fn principal(&self) -> Option<&Principal> {
+        None
+    }
+
+    fn account(&self) -> &'static str {
+        ""
+    }
+}

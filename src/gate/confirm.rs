@@ -1,0 +1,443 @@
+//! Holds the store to its word: a write that had to be encrypted is a success only once the store says that it is.
+//!
+//! Most answers say so themselves, by the echo of the request's headers. Where a store leaves the echo out although it
+//! encrypts (`MinIO`: `CopyObject`, `CreateMultipartUpload`, `UploadPartCopy`, `CompleteMultipartUpload`, POST forms),
+//! Sealgate looks at what was written, with credentials of its own:
+//! - an object by `HEAD`, of the version that the answer names, else of the `ETag` that it names. If another `ETag`
+//!   stands there, somebody has written since, and what this request wrote can no longer be looked at: it is not
+//!   confirmed, for what stands there now says nothing about it;
+//! - an upload that was just created by [`probe`](super::probe);
+//! - a part that was copied not at all: no store tells how a part is encrypted. It is no object before the upload is
+//!   completed, and the object is looked at then.
+
+use super::{
+    answer::Answer,
+    ask::{Own, Question},
+    probe::{self, Remembered, version_query},
+    request::Ctx,
+    shared::Shared,
+};
+use crate::{
+    audit::{Decision, Reason},
+    config::{Config, Secret, Unconfirmed},
+    decide::{Demand, Facts, always_echoes},
+    http1::fields::fields,
+    s3::{ErrorCode, Operation, S3Error, query::encode, xml::Element},
+    sse::{
+        Echo, Kind, SseRequest, Wanted,
+        headers::{
+            BUCKET_KEY, CONTEXT, CUSTOMER_ALGORITHM, CUSTOMER_KEY, CUSTOMER_KEY_MD5, KMS_KEY_ID,
+            SSE,
+        },
+    },
+};
+
+/// What is needed to look, and what looking has shown.
+pub struct Confirmer {
+    /// Speaks to the store; `None` without `store.credentials`.
+    pub own: Option<Own>,
+    /// Uploads to this bucket that want this were encrypted.
+    pub uploads: Remembered<(String, Wanted), Kind>,
+    /// Whether a version is deleted by its id, and no other, in this bucket.
+    pub versions: Remembered<String, bool>,
+    /// Whether `If-Match` is honoured on `DELETE` in this bucket.
+    pub if_match: Remembered<String, bool>,
+}
+
+impl Confirmer {
+    /// As the configuration has it.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            own: Own::of(config),
+            uploads: Remembered::default(),
+            versions: Remembered::default(),
+            if_match: Remembered::default(),
+        }
+    }
+}
+
+/// What the store must confirm of a request, and what a look at it needs.
+#[derive(Debug)]
+pub struct Demanded {
+    /// What must be confirmed.
+    pub demand: Demand,
+    /// The encryption headers of a request whose answer may leave the echo out; secret.
+    headers: Vec<(&'static str, Secret)>,
+}
+
+impl Demanded {
+    /// What is demanded of a request that was let in; `key`: that of a POST form.
+    pub fn of(
+        shared: &Shared,
+        facts: &Facts<'_>,
+        asked: &SseRequest<'_>,
+        key: Option<&[u8]>,
+    ) -> Option<Self> {
+        let demand = shared.keeper.demand(facts, asked, key)?;
+        let mut headers = Vec::new();
+        if !always_echoes(facts.routed.operation) && shared.confirmer.own.is_some() {
+            for (name, value) in [
+                (SSE, &asked.sse),
+                (KMS_KEY_ID, &asked.kms_key_id),
+                (CONTEXT, &asked.context),
+                (BUCKET_KEY, &asked.bucket_key),
+                (CUSTOMER_ALGORITHM, &asked.customer.algorithm),
+                (CUSTOMER_KEY, &asked.customer.key),
+                (CUSTOMER_KEY_MD5, &asked.customer.key_md5),
+            ] {
+                if let Some(value) = value {
+                    headers.push((name, Secret::new(value.clone().into_owned())));
+                }
+            }
+        }
+        Some(Self { demand, headers })
+    }
+
+    /// The headers that create an object or upload like this one.
+    pub fn all(&self) -> Vec<(&'static str, &str)> {
+        self.headers.iter().map(|(n, v)| (*n, v.reveal())).collect()
+    }
+
+    /// Those that reading it, or adding a part to it, needs.
+    pub fn customer(&self) -> Vec<(&'static str, &str)> {
+        let mut headers = self.all();
+        headers.retain(|(name, _)| {
+            [CUSTOMER_ALGORITHM, CUSTOMER_KEY, CUSTOMER_KEY_MD5].contains(name)
+        });
+        headers
+    }
+}
+
+/// What the store answered.
+#[derive(Debug, Default)]
+pub struct Answered {
+    version_id: Option<String>,
+    etag: Option<String>,
+    /// The encryption that it names, and that is not the one demanded.
+    said: Option<String>,
+    /// The body, without its framing.
+    pub body: Vec<u8>,
+}
+
+impl Answered {
+    /// By the head of the answer, whose body is still to come.
+    pub fn of(raw: &[u8]) -> Self {
+        let mut answered = Self::default();
+        for field in fields(raw) {
+            let text = || {
+                std::str::from_utf8(field.value)
+                    .ok()
+                    .filter(|text| !text.is_empty())
+                    .map(str::to_owned)
+            };
+            if field.is("x-amz-version-id") {
+                // Of a bucket whose versioning is suspended, anybody's object may be the one called null.
+                answered.version_id = text().filter(|id| id != "null");
+            } else if field.is("etag") {
+                answered.etag = text().map(|etag| bare(&etag).to_owned());
+            } else if field.is(SSE) {
+                answered.said =
+                    Some(super::judge::known_sse(&text().unwrap_or_default()).to_owned());
+            } else if field.is(CUSTOMER_ALGORITHM) && answered.said.is_none() {
+                answered.said = Some(Kind::Customer.as_str().to_owned());
+            }
+        }
+        answered
+    }
+
+    fn document(&self) -> Option<Element> {
+        Element::parse(self.body.trim_ascii(), usize::MAX).ok()
+    }
+
+    /// The text of a child of the body's root.
+    fn text(&self, name: &str) -> Option<String> {
+        let root = self.document()?;
+        let child = root.one(name).ok()??;
+        Some(child.text().to_owned())
+    }
+
+    /// The upload that was created.
+    pub fn upload_id(&self) -> Option<String> {
+        self.text("UploadId")
+    }
+
+    /// The `ETag` of what was written.
+    fn written(&self) -> Option<String> {
+        self.etag
+            .clone()
+            .or_else(|| self.text("ETag").map(|etag| bare(&etag).to_owned()))
+            .filter(|etag| !etag.is_empty())
+    }
+}
+
+/// An `ETag` without its quotes.
+fn bare(etag: &str) -> &str {
+    etag.trim().trim_matches('"')
+}
+
+/// What came of a look.
+#[derive(Debug)]
+pub enum Finding {
+    /// The store encrypted as was demanded.
+    Confirmed(Kind),
+    /// A part whose encryption shows when its upload is completed.
+    Later,
+    /// The store answered 200 and an error.
+    NothingWritten,
+    /// It did not, or it does not show; why.
+    Unconfirmed(String),
+}
+
+/// Whether an answer with this status says that something was written.
+pub fn is_success(operation: Option<Operation>, status: u16) -> bool {
+    // A form may be answered with a redirect.
+    (200..300).contains(&status) || (status == 303 && operation == Some(Operation::PostObject))
+}
+
+/// Whether the head of an answer itself confirms what was demanded.
+pub fn is_echoed(raw: &[u8], demanded: &Demanded) -> bool {
+    let mut echo = Echo::default();
+    for field in fields(raw) {
+        echo.note(field.name, field.value);
+    }
+    echo.confirms(&demanded.demand.wanted)
+}
+
+/// Looks at what was written, where the answer does not say it.
+pub async fn look(shared: &Shared, ctx: &Ctx, demanded: &Demanded, answered: &Answered) -> Finding {
+    let operation = ctx.operation.unwrap_or(Operation::PutObject);
+    if answered
+        .document()
+        .is_some_and(|root| root.name() == "Error")
+    {
+        return Finding::NothingWritten;
+    }
+    if let Some(said) = &answered.said {
+        return Finding::Unconfirmed(format!(
+            "its answer says {said}, which is not what was demanded"
+        ));
+    }
+    if always_echoes(operation) {
+        return Finding::Unconfirmed("its answer names no encryption".to_owned());
+    }
+    let Some(own) = &shared.confirmer.own else {
+        return Finding::Unconfirmed(
+            "its answer names no encryption, and without store.credentials nothing can be looked at"
+                .to_owned(),
+        );
+    };
+    let (Some(bucket), Some(key)) = (ctx.bucket.as_deref(), ctx.key.as_deref()) else {
+        return Finding::Unconfirmed("it is not known what was written".to_owned());
+    };
+    match operation {
+        Operation::UploadPartCopy => Finding::Later,
+        Operation::CreateMultipartUpload => {
+            probe::upload(shared, own, (bucket, key), demanded).await
+        }
+        _ => object(shared, own, (bucket, key), demanded, answered).await,
+    }
+}
+
+/// Looks at an object.
+async fn object(
+    shared: &Shared,
+    own: &Own,
+    (bucket, key): (&str, &[u8]),
+    demanded: &Demanded,
+    answered: &Answered,
+) -> Finding {
+    let written = answered.written();
+    let query = match (&answered.version_id, &written) {
+        (Some(id), _) => version_query(id),
+        (None, Some(_)) => String::new(),
+        (None, None) => {
+            return Finding::Unconfirmed(
+                "its answer names neither an encryption nor a version nor an ETag".to_owned(),
+            );
+        }
+    };
+    let question = Question {
+        method: "HEAD",
+        bucket,
+        key,
+        query: &query,
+        headers: &demanded.customer(),
+    };
+    let told = match own.ask(&shared.store, &question).await {
+        Ok(told) => told,
+        Err(error) => {
+            return Finding::Unconfirmed(format!("it could not be looked at: {error}"));
+        }
+    };
+    if !told.is_good() {
+        return Finding::Unconfirmed(format!(
+            "a HEAD of what was written, with store.credentials, was answered {}",
+            told.status
+        ));
+    }
+    // A store may name versions and yet have none: what it shows must be what was written.
+    let same = match (&answered.version_id, told.field("x-amz-version-id")) {
+        (Some(id), Some(shown)) => id == shown,
+        _ => written.is_some() && told.field("etag").map(bare) == written.as_deref(),
+    };
+    if !same {
+        return Finding::Unconfirmed(
+            "somebody else has written the key since, so it could not be looked at".to_owned(),
+        );
+    }
+    judged(told.fields(), demanded, "a HEAD of what was written")
+}
+
+/// What the fields of an answer to a question of ours say.
+pub fn judged<'a>(
+    fields: impl Iterator<Item = crate::http1::fields::Field<'a>>,
+    demanded: &Demanded,
+    what: &str,
+) -> Finding {
+    let mut echo = Echo::default();
+    for field in fields {
+        echo.note(field.name, field.value);
+    }
+    match echo.kind() {
+        Some(kind) if echo.confirms(&demanded.demand.wanted) => Finding::Confirmed(kind),
+        Some(kind) => Finding::Unconfirmed(format!(
+            "{what} says {}, which is not what was demanded",
+            kind.as_str()
+        )),
+        None => Finding::Unconfirmed(format!("{what} names no encryption")),
+    }
+}
+
+/// What is told where an answer that needs a look is longer than one can be held back.
+pub fn too_long() -> Answer {
+    let error = S3Error::new(
+        ErrorCode::NotImplemented,
+        "The store did not confirm that it encrypted this write, as is demanded here: its answer is longer than limits.xml_bytes; what was written is left there.",
+    );
+    Answer::error(error, Decision::Error, Reason::Unconfirmed)
+}
+
+/// Does what the configuration says about a write that was not confirmed; an answer where it is not reported as a success.
+pub async fn act(
+    shared: &Shared,
+    ctx: &mut Ctx,
+    demanded: &Demanded,
+    answered: &Answered,
+    why: String,
+) -> Result<(), Answer> {
+    let what = match demanded.demand.unconfirmed {
+        Unconfirmed::Report => {
+            ctx.note_unconfirmed(format!(
+                "the store did not confirm the encryption: {why}; passed on, as unconfirmed: report says"
+            ));
+            return Ok(());
+        }
+        Unconfirmed::Fail => "what was written is left there (unconfirmed: fail)".to_owned(),
+        Unconfirmed::Delete => match remove(shared, ctx, answered).await {
+            Ok(done) => done.to_owned(),
+            Err(kept) => format!("what was written is left there, because {kept}"),
+        },
+    };
+    // The line says what happened, whatever a reported denial said before.
+    ctx.condition = None;
+    tracing::warn!(
+        operation = ctx.operation.map_or("unknown", Operation::name),
+        request_id = ctx.id.as_str(),
+        cause = why,
+        "the store did not confirm the encryption of a write"
+    );
+    let message = format!(
+        "The store did not confirm that it encrypted this write, as is demanded here: {why}; {what}. \
+         The operator must have the store encrypt, name store.credentials where it leaves the confirmation out, or change `unconfirmed`."
+    );
+    let error = S3Error::new(ErrorCode::NotImplemented, message);
+    Err(Answer::error(error, Decision::Error, Reason::Unconfirmed))
+}
+
+/// Deletes exactly what was written; what was done, or why nothing was.
+async fn remove(shared: &Shared, ctx: &Ctx, answered: &Answered) -> Result<&'static str, String> {
+    let Some(own) = &shared.confirmer.own else {
+        return Err("there are no store.credentials to delete it with".to_owned());
+    };
+    let (Some(bucket), Some(key)) = (ctx.bucket.as_deref(), ctx.key.as_deref()) else {
+        return Err("it is not known what was written".to_owned());
+    };
+    let if_match;
+    let mut headers: Vec<(&str, &str)> = Vec::new();
+    let (query, done) = match ctx.operation {
+        Some(Operation::UploadPart | Operation::UploadPartCopy) => {
+            return Err("a part goes with its upload".to_owned());
+        }
+        Some(Operation::CreateMultipartUpload) => {
+            let id = answered
+                .upload_id()
+                .ok_or("the answer names no upload".to_owned())?;
+            let query = format!("uploadId={}", encode(id.as_bytes(), false));
+            (query, "the upload was aborted")
+        }
+        _ => match (&answered.version_id, answered.written()) {
+            (Some(id), _) if probe::versions(shared, own, bucket).await => {
+                (version_query(id), "the version that was written is deleted")
+            }
+            (_, Some(etag)) if probe::if_match(shared, own, bucket).await => {
+                if_match = format!("\"{etag}\"");
+                headers.push(("if-match", &if_match));
+                (String::new(), "the object that was written is deleted")
+            }
+            _ => {
+                return Err("the store neither deletes one version alone nor honours If-Match on DELETE, so another's object could be hit".to_owned());
+            }
+        },
+    };
+    let question = Question {
+        method: "DELETE",
+        bucket,
+        key,
+        query: &query,
+        headers: &headers,
+    };
+    match own.ask(&shared.store, &question).await {
+        Ok(told) if told.is_good() => Ok(done),
+        Ok(told) if told.status == 412 => Err("somebody else has written the key since".to_owned()),
+        Ok(told) => Err(format!("the store answered {} to the DELETE", told.status)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_for_what_it_wrote() {
+        let raw = b"HTTP/1.1 200 OK\r\nETag: \"abc\"\r\nx-amz-version-id: v1\r\n\r\n";
+        let answered = Answered::of(raw);
+        assert_eq!(answered.version_id.as_deref(), Some("v1"));
+        assert_eq!(answered.written().as_deref(), Some("abc"));
+        let raw = b"HTTP/1.1 200 OK\r\nx-amz-version-id: null\r\nx-amz-server-side-encryption: AES256\r\n\r\n";
+        let mut answered = Answered::of(raw);
+        assert_eq!(answered.version_id, None);
+        assert_eq!(answered.said.as_deref(), Some("AES256"));
+        answered.body = b"  \n<?xml version=\"1.0\"?>\n  <R><ETag>&quot;d&quot;</ETag><UploadId>u</UploadId></R>".to_vec();
+        assert_eq!(answered.written().as_deref(), Some("d"));
+        assert_eq!(answered.upload_id().as_deref(), Some("u"));
+        answered.body = b"<R><ETag>a</ETag><ETag>b</ETag></R>".to_vec();
+        assert_eq!(answered.written(), None);
+        answered.body = b"<R".to_vec();
+        assert!(answered.document().is_none());
+    }
+
+    #[test]
+    fn a_redirect_is_a_forms_success() {
+        assert!(is_success(Some(Operation::PostObject), 303));
+        assert!(is_success(Some(Operation::PutObject), 204));
+        for (operation, status) in [
+            (Operation::PutObject, 303),
+            (Operation::PostObject, 302),
+            (Operation::CopyObject, 412),
+        ] {
+            assert!(!is_success(Some(operation), status));
+        }
+    }
+}
