@@ -15,6 +15,7 @@ import re
 import resource
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,9 @@ PROXY_CORE, LOAD_CORE = "0", "1"
 MIB = 1 << 20
 SSE = 'wrk.headers["x-amz-server-side-encryption"] = "AES256"\n'
 
+TLS = "TLS: "
+#: What rustls, OpenSSL and wrk agree on where nobody else is asked: the first of both sides' lists, so pinned for HAProxy.
+CIPHER = "TLS_AES_256_GCM_SHA384"
 # name, seconds, connections, path, wrk script, the bar against HAProxy (None: shown only)
 WORKS = [
     ("denied PUT, no body", 4, 16, "/data/k", 'wrk.method = "PUT"\n', 1.3),
@@ -39,6 +43,9 @@ WORKS = [
     ("GET 4 KiB", 4, 16, "/data/4k", "", 1.4),
     ("PUT 64 MiB", 12, 2, "/data/big/k", f'wrk.method = "PUT"\n{SSE}wrk.body = string.rep("x", {64 * MIB})\n', 1.0),
     ("GET 64 MiB", 12, 2, "/data/64m", "", 1.0),
+    # Over TLS 1.3 on kept connections, both proxies with the same cipher and certificate.
+    (TLS + "denied PUT", 4, 16, "/data/k", 'wrk.method = "PUT"\n', 1.3),
+    (TLS + "GET 64 MiB", 12, 2, "/data/64m", "", 1.1),
 ]
 
 DONE = 'done = function(s) io.write("requests ", s.requests, " errors ", s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout, "\\n") end\n'
@@ -79,6 +86,7 @@ defaults
   timeout connect 5s
 frontend f
   bind 127.0.0.1:{port}
+  bind 127.0.0.1:{tls} ssl crt {dir}/both.pem ciphersuites {cipher} ssl-min-ver TLSv1.3
   maxconn 8192
   http-request deny deny_status 403 if METH_PUT !{{ req.hdr(x-amz-server-side-encryption) -m found }}
   default_backend b
@@ -88,7 +96,9 @@ backend b
 """
 
 SEALGATE = """
-listen: [{{address: "127.0.0.1:{port}"}}]
+listen:
+  - {{address: "127.0.0.1:{port}"}}
+  - {{address: "127.0.0.1:{tls}", tls: {{cert: "{dir}/cert.pem", key: "{dir}/key.pem", min_version: "1.3"}}}}
 admin: {{address: "127.0.0.1:{admin}"}}
 store: {{endpoint: "http://127.0.0.1:{store}"}}
 rules:
@@ -137,11 +147,27 @@ def rss_mib(pid):
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 
 
-def load(directory, port, seconds, connections, path, script):
+def certificate(directory):
+    """One for both, and one file of both for HAProxy."""
+    cert, key = directory / "cert.pem", directory / "key.pem"
+    curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost".split()
+    subprocess.run(["openssl", "req", "-x509", *curve, "-keyout", key, "-out", cert], capture_output=True, check=True)
+    (directory / "both.pem").write_bytes(cert.read_bytes() + key.read_bytes())
+
+
+def same_cipher(port):
+    """The cipher that a client with wrk's defaults gets must be the one that is compared."""
+    context = ssl._create_unverified_context()
+    with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain) as secure:
+        if secure.cipher()[0] != CIPHER:
+            sys.exit(f"port {port} speaks {secure.cipher()[0]}, not {CIPHER}: not what was to be measured")
+
+
+def load(directory, port, seconds, connections, path, script, scheme="http"):
     lua = directory / "load.lua"
     lua.write_text(script + DONE)
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s"]
-    out = subprocess.run([*command, "-s", str(lua), f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True)
+    out = subprocess.run([*command, "-s", str(lua), f"{scheme}://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True)
     requests, errors = map(int, re.search(r"requests (\d+) errors (\d+)", out.stdout).groups())
     non2xx = re.search(r"Non-2xx or 3xx responses: (\d+)", out.stdout)
     return requests, errors, int(non2xx[1]) if non2xx else 0
@@ -149,11 +175,12 @@ def load(directory, port, seconds, connections, path, script):
 
 def measure(directory, name, pid, port, work):
     title, seconds, connections, path, script, _ = work
-    load(directory, port, 1, connections, path, script)
+    scheme = "https" if title.startswith(TLS) else "http"
+    load(directory, port, 1, connections, path, script, scheme)
     before = cpu_ns(pid)
-    requests, errors, non2xx = load(directory, port, seconds, connections, path, script)
+    requests, errors, non2xx = load(directory, port, seconds, connections, path, script, scheme)
     used = cpu_ns(pid) - before
-    expected = requests if title.startswith("denied") else 0
+    expected = requests if "denied" in title else 0
     if requests == 0 or abs(non2xx - expected) > connections:
         sys.exit(f"{name}, {title}: {requests} requests, {non2xx} not 2xx, {errors} errors: not what was to be measured")
     return used / requests / 1000
@@ -183,7 +210,7 @@ def main():
     parser.add_argument("--only", default="", help="a part of the work's name")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
-    for tool in ("haproxy", "nginx", "wrk", "taskset"):
+    for tool in ("haproxy", "nginx", "wrk", "taskset", "openssl"):
         if not shutil.which(tool):
             sys.exit(f"{tool} is missing; install it (Debian: apt-get install haproxy nginx libnginx-mod-http-dav-ext wrk util-linux)")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
@@ -195,12 +222,14 @@ def main():
         (data / "64m").write_bytes(b"x" * 64 * MIB)
         for path in (data, data / "big"):
             os.chmod(path, 0o777)
+        certificate(directory)
         store, ports = free_port(), {"haproxy": free_port(), "sealgate": free_port()}
-        fill = {"dir": directory, "store": store, "admin": free_port()}
+        secure = {proxy: free_port() for proxy in ports}
+        fill = {"dir": directory, "store": store, "admin": free_port(), "cipher": CIPHER}
         user = "user root;" if os.geteuid() == 0 else ""
         (directory / "nginx.conf").write_text(NGINX.format(module=user, **fill))
-        (directory / "haproxy.cfg").write_text(HAPROXY.format(port=ports["haproxy"], **fill))
-        (directory / "sealgate.yaml").write_text(SEALGATE.format(port=ports["sealgate"], **fill))
+        (directory / "haproxy.cfg").write_text(HAPROXY.format(port=ports["haproxy"], tls=secure["haproxy"], **fill))
+        (directory / "sealgate.yaml").write_text(SEALGATE.format(port=ports["sealgate"], tls=secure["sealgate"], **fill))
         commands = {
             "haproxy": ["haproxy", "-db", "-f", str(directory / "haproxy.cfg")],
             "sealgate": [options.binary, "run", "--config", str(directory / "sealgate.yaml")],
@@ -210,11 +239,13 @@ def main():
             for _ in range(options.rounds):
                 for proxy, command in commands.items():
                     with running(PROXY_CORE, ports[proxy], command, directory / f"{proxy}.log") as pid:
+                        same_cipher(secure[proxy])
                         if not options.only:
                             results.setdefault(("memory", proxy), []).append(idle_memory(pid, ports[proxy]))
                         for work in WORKS:
                             if options.only in work[0]:
-                                value = measure(directory, proxy, pid, ports[proxy], work)
+                                port = secure[proxy] if work[0].startswith(TLS) else ports[proxy]
+                                value = measure(directory, proxy, pid, port, work)
                                 results.setdefault((work[0], proxy), []).append(value)
         report(results, options)
 

@@ -19,3 +19,6 @@ pub mod policy;
 pub mod s3;
 pub mod sigv4;
 pub mod sse;
+#[cfg(feature = "gate")]
+pub mod tls;
+pub mod transit;

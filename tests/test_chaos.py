@@ -94,7 +94,7 @@ class Writers:
                 self.failures[type(e).__name__] += 1
                 time.sleep(0.05)
 
-    def goes_on(self, seconds: float = 15):
+    def goes_on(self, seconds: float = 30):
         """Waits for a write that begins and is acknowledged from now on."""
         now = time.monotonic() + 0.5
         wait_until("another write", lambda: self.last > now, seconds)
@@ -127,7 +127,7 @@ def gate(scratch, request, endpoint: str) -> Sealgate:
 
 def nothing_was_lost(proxy: Sealgate, store, writers: Writers):
     assert writers.admitted == []
-    assert len(writers.acknowledged) > 50 and len(writers.refused) > 10, writers.failures
+    assert len(writers.acknowledged) > 10 and writers.refused, writers.failures
     lines = {line["request_id"]: line for line in proxy.audit()}
     for key, request_id in writers.acknowledged:
         line = lines[request_id]

@@ -92,7 +92,7 @@ def test_body_rate(gates, fake):
             pass
         _, answer = wire.final("PUT")
         assert_refused(answer, 400, "RequestTimeout")
-        assert 0.8 < time.monotonic() - begun < 8
+        assert 0.8 < time.monotonic() - begun < 30
     with Wire(proxy.address) as wire:
         wire.send(b"PUT /b/k HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\n\r\n")
         for _ in range(20):
@@ -127,7 +127,7 @@ def test_slow_head(gates, fake):
         except OSError:
             pass
         assert_refused(wire.final("GET")[1], 400, "RequestTimeout")
-    assert 0.8 < time.monotonic() - begun < 10
+    assert 0.8 < time.monotonic() - begun < 30
 
 
 def test_silent_body(gates, fake):
@@ -136,7 +136,7 @@ def test_silent_body(gates, fake):
     with Wire(proxy.address) as wire:
         wire.send(b"PUT /b/k HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
         assert_refused(wire.final("PUT")[1], 400, "RequestTimeout")
-    assert 0.8 < time.monotonic() - begun < 4
+    assert 0.8 < time.monotonic() - begun < 15
 
 
 def test_idle_connection(gates, fake):
@@ -146,7 +146,7 @@ def test_idle_connection(gates, fake):
         assert wire.final("GET")[1].status == 200
         begun = time.monotonic()
         assert wire.ends()
-        assert 0.8 < time.monotonic() - begun < 4
+        assert 0.8 < time.monotonic() - begun < 15
 
 
 @pytest.mark.parametrize("how", ["hangs", "dribbles", "stops"])
@@ -172,7 +172,7 @@ def test_store_that_does_not_move(gates, fake, how):
                 wire.final("GET")
         else:
             assert_refused(wire.final("GET")[1], 503, "ServiceUnavailable")
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 15
 
 
 @pytest.mark.parametrize("head", [

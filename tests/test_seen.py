@@ -259,3 +259,26 @@ def test_stops_in_order(scratch, fake):
         assert wire.answer().status == 200, "a request under way is finished"
     assert gate.process.wait(15) == 0
     assert [(e["status"], e["unclean"]) for e in gate.audit()] == [(200, False)]
+
+
+def test_trace_passes_on_and_is_written_down(gate, fake):
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    answer, line = one(gate, "GET", "/open/k", f"traceparent: 00-{trace}-b7ad6b7169203331-01", "tracestate: a=b")
+    assert answer.status == 200 and line["trace_id"] == trace
+    assert fake.last()["traceparent"] == f"00-{trace}-b7ad6b7169203331-01" and fake.last()["tracestate"] == "a=b"
+    _, line = one(gate, "GET", "/open/k", "traceparent: AKIASECRET")
+    assert "trace_id" not in line
+
+
+def test_labels_stay_few_under_random_names(gate, fake):
+    """Keys, buckets, user agents and access keys of every kind add no series."""
+    one(gate, "GET", "/open/k")
+    one(gate, "PUT", "/locked/k", length=0)
+    before = {name for name in gate.metrics()}
+    with Wire(gate.address) as wire:
+        for i in range(300):
+            wire.request(["GET", "PUT"][i % 2], f"/{['open', 'locked', f'other-{i}'][i % 3]}/{i}%FF", f"User-Agent: {i}/x", f"x-amz-request-payer: {i}",
+                         f"Authorization: AWS4-HMAC-SHA256 Credential=AK{i}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0",
+                         **({} if i % 2 == 0 else {"length": 0}))
+            wire.final(["GET", "PUT"][i % 2])
+    assert len(set(gate.metrics()) - before) < 12, set(gate.metrics()) - before

@@ -62,6 +62,9 @@ impl Admin {
         let current = self.live.current();
         process.metrics.stand(&Standing {
             connections: process.connections.open() as u64,
+            refused: process.connections.refused(),
+            store: process.store_uses.counts(),
+            store_idle: current.store.idle() as u64,
             requests: process.active() as u64,
             generation: current.generation,
             since: current.since,
@@ -82,14 +85,7 @@ impl Admin {
 
     fn ready(&self) -> Answer {
         let process = &self.live.process;
-        let unready = if process.is_draining() || process.is_handed_over() {
-            Some("ending")
-        } else if process.is_blocked() {
-            Some("audit lines cannot be written")
-        } else {
-            None
-        };
-        if let Some(why) = unready {
+        if let Some(why) = process.unready() {
             return Answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n"));
         }
         let generation = self.live.current().generation;

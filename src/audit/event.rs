@@ -60,6 +60,8 @@ names! {
         Request "request",
         /// An `Expect` other than `100-continue`.
         Expect "expect",
+        /// The listener is for health only.
+        Listener "listener",
         /// A limit of the configuration.
         Limit "limit",
         /// The request was not complete in time, or the client left.
@@ -86,6 +88,22 @@ names! {
         EarlyFinal "early_final",
         /// Refused here, before the body.
         Refused "refused",
+    }
+}
+
+names! {
+    /// How a TLS handshake of a client ended.
+    Handshake {
+        /// The connection is ready.
+        Done "done",
+        /// The client's certificate is not accepted, or is missing.
+        Certificate "certificate",
+        /// The two sides have no version, cipher or protocol in common, or it was not TLS.
+        Failed "failed",
+        /// The client left.
+        Gone "gone",
+        /// `limits.header_timeout` was over.
+        Timeout "timeout",
     }
 }
 
@@ -142,10 +160,12 @@ pub struct Event<'a> {
     pub verified: bool,
     /// The client's address, after trusted proxies.
     pub source_ip: Option<IpAddr>,
-    /// The TLS version of the client's connection, `1.2` or `1.3`; absent without TLS.
+    /// The TLS version of the client's connection, `1.2` or `1.3`, from a trusted proxy `unknown` and older ones, too; absent without TLS.
     pub tls: Option<&'a str>,
     /// `User-Agent`; its first 512 bytes are written.
     pub user_agent: Option<&'a [u8]>,
+    /// The trace id of `traceparent` (W3C Trace Context): 32 hexadecimal digits.
+    pub trace_id: Option<&'a str>,
     /// The encryption that the request asks for: `AES256`, `aws:kms`, `aws:kms:dsse`, `sse-c`.
     pub sse_requested: Option<&'a str>,
     /// The encryption that the store confirmed.
@@ -202,6 +222,7 @@ impl Event<'_> {
             source_ip: None,
             tls: None,
             user_agent: None,
+            trace_id: None,
             sse_requested: None,
             sse_confirmed: None,
             sse_injected: None,

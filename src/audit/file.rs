@@ -1,340 +1,230 @@
-//! Where audit lines go: a file, standard output, or both.
-//!
-//! Lines gather in one buffer. A line that must be in the file before its answer is written at once, with all
-//! that gathered before it, in one `write`. So are others while they are few; where they are many they wait for such
-//! a line, for 32 KiB, or for [`AuditSink::flush`].
-//! What could not be written stays in the buffer and is tried again from the very byte where it stopped, so
-//! a full disk leaves no torn line behind once there is room.
+//! The audit file: opened where the earlier run left it, rotated between lines, opened anew where it was moved away.
 
-use std::fs::{File, OpenOptions};
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use super::clock::TimeText;
-use super::event::Event;
-use super::line::{Stamp, write_line};
+use super::pipe::{never_waits, takes};
+use super::rotation::{claim, rotated};
 use super::tail::{set_mark, tail, take_mark};
-use crate::config::Audit;
+use crate::config::Rotate;
 
-/// The buffer is written when it has so many bytes.
-const GATHER: usize = 32 << 10;
-
-/// So many lines that could wait are written at once between two calls of [`AuditSink::flush`].
-const PROMPT: u32 = 8;
-
-/// The most that waits for an output that cannot be written; lines beyond it are lost, and counted.
-const MOST: usize = 1 << 20;
-
-/// Why lines cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// The file cannot be opened.
-    #[error("cannot open the audit file {}: {source}; its folder must exist and be writable", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Lines wait in memory; they are tried again.
-    #[error("cannot write audit lines to {output}: {source}; they are kept and tried again")]
-    Write {
-        /// The file, or `standard output`.
-        output: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A line was lost: too many wait already.
-    #[error(
-        "an audit line was lost: {MOST} bytes of them already wait for an output that cannot be written"
-    )]
-    Full,
+/// An open audit file.
+#[derive(Debug)]
+pub struct AuditFile {
+    /// Without symbolic links, so that a rotation renames the file and not the link to it.
+    path: PathBuf,
+    file: File,
+    /// A file on a disk, and not a device or a named pipe.
+    regular: bool,
+    /// Its length, in bytes.
+    size: u64,
+    /// When it was made.
+    begun: SystemTime,
+    /// Whether its lock is ours: another run, which this one takes over from, may still hold it.
+    locked: bool,
+    rotate: Option<Rotate>,
+    /// A rotation failed; the next try is at the next look.
+    held: bool,
 }
 
-/// Takes events and writes their lines. Shared by all threads.
-pub struct AuditSink {
-    state: Mutex<State>,
-    start: String,
-    blocked: AtomicBool,
-    errors: AtomicU64,
-    lost: AtomicU64,
+/// What rotations came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rotations {
+    /// Done.
+    pub done: u64,
+    /// Failed.
+    pub failed: u64,
 }
 
-struct State {
-    buffer: Vec<u8>,
-    clock: TimeText,
-    seq: u64,
-    unclean: bool,
-    /// Lines that need not wait before the next flush.
-    prompt: u32,
-    outputs: Vec<Output>,
-}
-
-struct Output {
-    name: String,
-    to: Box<dyn Write + Send>,
-    /// The bytes of the buffer that are written already.
-    done: usize,
-    /// The same as `to`, where it is a file, and its path.
-    file: Option<(File, PathBuf)>,
-}
-
-impl AuditSink {
-    /// Opens what the configuration names. A file is made with mode 0600 where it is missing; half a line at its
-    /// end, left by a run that was killed, is cut off, and the first new line says `unclean`. Not so with `shared`: another
-    /// process still writes to the file, and ends it.
+impl AuditFile {
+    /// Opens the file, made with mode 0600 where it is missing, and says whether the earlier run did not end it. Half a line
+    /// at its end is cut off.
     ///
     /// # Errors
-    /// The file cannot be opened or read.
-    pub fn open(config: &Audit, shared: bool) -> Result<Self, AuditError> {
-        let mut outputs = Vec::new();
-        let mut unclean = false;
-        if let Some(path) = &config.file {
-            let (file, left) = open(path, shared).map_err(|source| AuditError::Open {
-                path: path.clone(),
-                source,
-            })?;
-            unclean = left;
-            let to = file.try_clone().map_err(|source| AuditError::Open {
-                path: path.clone(),
-                source,
-            })?;
-            outputs.push(Output {
-                name: path.display().to_string(),
-                to: Box::new(to),
-                done: 0,
-                file: Some((file, path.clone())),
-            });
-        }
-        if config.stdout {
-            outputs.push(Output {
-                name: "standard output".into(),
-                to: Box::new(io::stdout()),
-                done: 0,
-                file: None,
-            });
-        }
-        Ok(Self::of(outputs, unclean))
-    }
-
-    /// Writes to something of one's own.
-    #[must_use]
-    pub fn to(name: &str, to: Box<dyn Write + Send>) -> Self {
-        let output = Output {
-            name: name.to_owned(),
-            to,
-            done: 0,
-            file: None,
+    /// It cannot be opened, read or cut.
+    pub fn open(path: &Path, rotate: Option<Rotate>) -> io::Result<(Self, bool)> {
+        let mut file = append(path)?;
+        let meta = file.metadata()?;
+        let regular = meta.is_file();
+        let path = if regular {
+            fs::canonicalize(path)?
+        } else {
+            path.to_owned()
         };
-        Self::of(vec![output], false)
+        let locked = regular && lock(&file);
+        // Where another run still writes it, nothing has ended and nothing may be cut.
+        let unclean = locked && settle(&path, &mut file)?;
+        let mut opened = Self {
+            path,
+            file,
+            regular,
+            size: 0,
+            begun: begun(&meta),
+            locked,
+            rotate: rotate.filter(|_| regular),
+            held: false,
+        };
+        opened.size = opened.file.metadata()?.len();
+        Ok((opened, unclean))
     }
 
-    fn of(outputs: Vec<Output>, unclean: bool) -> Self {
-        Self {
-            state: Mutex::new(State {
-                buffer: Vec::with_capacity(GATHER * 2),
-                clock: TimeText::default(),
-                seq: 0,
-                unclean,
-                prompt: PROMPT,
-                outputs,
-            }),
-            start: start_id(),
-            blocked: AtomicBool::new(false),
-            errors: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
-        }
-    }
-
-    /// Takes an event's line. With `durable` it is written, with all before it, when this returns `Ok`.
+    /// Writes as much as it takes.
     ///
     /// # Errors
-    /// Lines cannot be written. The event's own is kept, and tried again, unless the error is [`AuditError::Full`].
-    pub fn record(&self, event: &Event<'_>, durable: bool) -> Result<(), AuditError> {
-        let mut state = self.lock();
-        self.append(&mut state, |stamp, clock, out| {
-            write_line(event, stamp, clock, out);
-        })?;
-        if !durable && state.buffer.len() < GATHER {
-            if state.prompt == 0 {
-                return Ok(());
-            }
-            state.prompt -= 1;
-        }
-        self.write(&mut state)
+    /// What the system says.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.file.write(bytes)?;
+        self.size += u64::try_from(n).unwrap_or(0);
+        Ok(n)
     }
 
-    /// Writes what has gathered: to be called every 20 ms or so. This is also what ends [`AuditSink::is_blocked`].
-    ///
-    /// # Errors
-    /// Lines cannot be written.
-    pub fn flush(&self) -> Result<(), AuditError> {
-        let mut state = self.lock();
-        state.prompt = PROMPT;
-        if state.buffer.is_empty() {
-            return Ok(());
-        }
-        self.write(&mut state)
+    /// Waits until it takes bytes, for so long at most; whether it does.
+    pub fn wait(&self, most: Duration) -> io::Result<bool> {
+        takes(&self.file, most)
     }
 
-    /// Ends the file: writes what has gathered and notes beside the file that this run ended well. To be called once, last.
+    /// Whether so many more bytes are for a new file.
+    pub fn is_full(&self, more: usize) -> bool {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        let most = self.rotate.and_then(|rotate| rotate.bytes);
+        !self.held
+            && self.size > 0
+            && most.is_some_and(|most| self.size.saturating_add(more) > most)
+    }
+
+    /// Whether the file is so old that a new one is due.
+    pub fn is_old(&self, now: SystemTime) -> bool {
+        let most = self.rotate.and_then(|rotate| rotate.time);
+        let age = now.duration_since(self.begun).unwrap_or_default();
+        !self.held && self.size > 0 && most.is_some_and(|most| age >= most)
+    }
+
+    /// Gives the file its rotated name and begins a new one. To be called between two lines. Returns whether there
+    /// was a rotation: none where the file was moved away, then it is only opened anew.
     ///
     /// # Errors
-    /// Lines cannot be written, or the note cannot.
-    pub fn end(&self) -> Result<(), AuditError> {
-        let mut state = self.lock();
-        self.write(&mut state)?;
-        for output in &state.outputs {
-            let Some((file, path)) = &output.file else {
-                continue;
-            };
-            let ended = file.metadata().and_then(|meta| {
-                if !meta.is_file() {
-                    return Ok(());
-                }
-                file.sync_data()?;
-                set_mark(path, meta.len())
-            });
-            ended.map_err(|source| AuditError::Write {
-                output: output.name.clone(),
-                source,
-            })?;
+    /// It cannot be renamed, or a new one cannot be made. Lines go on to the old one.
+    pub fn rotate(&mut self, now: SystemTime) -> io::Result<bool> {
+        let done = self.try_rotate(now);
+        self.held = done.is_err();
+        done
+    }
+
+    fn try_rotate(&mut self, now: SystemTime) -> io::Result<bool> {
+        if self.is_moved()? {
+            self.reopen()?;
+            return Ok(false);
         }
+        let claimed = claim(&self.path, now)?;
+        if let Err(error) = fs::rename(&self.path, &claimed) {
+            // It is empty, and ours.
+            let _ = fs::remove_file(&claimed);
+            return Err(error);
+        }
+        // Where this fails, the next look finds the file moved away and tries again.
+        self.reopen()?;
+        self.begun = now;
+        Ok(true)
+    }
+
+    /// To be called every second or so: opens the file anew where it was moved away, and lets a failed rotation be tried
+    /// again. Returns whether it was moved.
+    ///
+    /// # Errors
+    /// It cannot be opened anew. Lines go on to the old one.
+    pub fn look(&mut self) -> io::Result<bool> {
+        if !self.regular {
+            return Ok(false);
+        }
+        self.held = false;
+        if self.is_moved()? {
+            self.reopen()?;
+            return Ok(true);
+        }
+        if !self.locked {
+            self.locked = lock(&self.file);
+        }
+        // Another run may write it too, or an operator may have emptied it.
+        self.size = self.file.metadata()?.len();
+        Ok(false)
+    }
+
+    fn is_moved(&self) -> io::Result<bool> {
+        let ours = self.file.metadata()?;
+        match fs::symlink_metadata(&self.path) {
+            Ok(there) => Ok((there.dev(), there.ino()) != (ours.dev(), ours.ino())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        let file = append(&self.path)?;
+        let meta = file.metadata()?;
+        self.locked = lock(&file);
+        self.size = meta.len();
+        self.begun = begun(&meta);
+        self.file = file;
         Ok(())
     }
 
-    /// Whether the latest try to write failed. With `when_blocked: refuse` no request may go on while it is so.
-    #[must_use]
-    pub fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::Acquire)
+    /// Where to delete what is beyond `rotate.keep`, and how many stay.
+    pub fn kept(&self) -> Option<(PathBuf, u64)> {
+        Some((self.path.clone(), self.rotate?.keep?))
     }
 
-    /// How often writing failed.
-    #[must_use]
-    pub fn errors(&self) -> u64 {
-        self.errors.load(Ordering::Relaxed)
-    }
-
-    /// How many lines were lost.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
-    }
-
-    /// The id of this start of the process, as lines bear it: 16 hexadecimal digits.
-    #[must_use]
-    pub fn start(&self) -> &str {
-        &self.start
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves whole lines in the buffer, or at worst half of one that `append` cuts off.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn append(
-        &self,
-        state: &mut State,
-        line: impl FnOnce(Stamp<'_>, &mut TimeText, &mut Vec<u8>),
-    ) -> Result<(), AuditError> {
-        state.seq += 1;
-        if state.outputs.is_empty() {
+    /// Notes beside the file that this run ended it.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub fn end(&self) -> io::Result<()> {
+        if !self.regular {
             return Ok(());
         }
-        let before = state.buffer.len();
-        let stamp = Stamp {
-            start: &self.start,
-            seq: state.seq,
-            unclean: state.unclean,
-        };
-        line(stamp, &mut state.clock, &mut state.buffer);
-        if state.buffer.len() > MOST {
-            state.buffer.truncate(before);
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            self.blocked.store(true, Ordering::Release);
-            return Err(AuditError::Full);
-        }
-        state.unclean = false;
-        Ok(())
-    }
-
-    fn write(&self, state: &mut State) -> Result<(), AuditError> {
-        let mut failed = None;
-        for output in &mut state.outputs {
-            if let Err(source) = output.write(&state.buffer) {
-                self.errors.fetch_add(1, Ordering::Relaxed);
-                failed = Some(AuditError::Write {
-                    output: output.name.clone(),
-                    source,
-                });
-            }
-        }
-        let done = state.outputs.iter().map(|output| output.done).min();
-        let done = done.unwrap_or(state.buffer.len());
-        state.buffer.drain(..done);
-        for output in &mut state.outputs {
-            output.done -= done;
-        }
-        self.blocked.store(failed.is_some(), Ordering::Release);
-        failed.map_or(Ok(()), Err)
+        self.file.sync_data()?;
+        set_mark(&self.path, self.file.metadata()?.len())
     }
 }
 
-impl Drop for AuditSink {
-    fn drop(&mut self) {
-        // Without the note: only who calls `end` says that all went well.
-        let _ = self.flush();
-    }
-}
-
-impl Output {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<()> {
-        while let Some(rest) = buffer.get(self.done..).filter(|rest| !rest.is_empty()) {
-            match self.to.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.done += n.min(rest.len()),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        self.to.flush()
-    }
-}
-
-fn open(path: &Path, shared: bool) -> io::Result<(File, bool)> {
-    let mut file = OpenOptions::new()
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
-        .open(path)?;
-    if shared || !file.metadata()?.is_file() {
-        return Ok((file, false));
-    }
+        // For a named pipe; a disk does not mind.
+        .custom_flags(never_waits())
+        .open(path)
+}
+
+/// Whether no other run holds the lock; a file system without locks has none to hold.
+fn lock(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+/// Not every file system knows when a file was made; then it counts from now.
+fn begun(meta: &fs::Metadata) -> SystemTime {
+    meta.created().unwrap_or_else(|_| SystemTime::now())
+}
+
+/// Cuts half a line off and says whether the earlier run did not end the file.
+fn settle(path: &Path, file: &mut File) -> io::Result<bool> {
     let found = tail(&mut File::open(path)?)?;
     let length = file.metadata()?.len();
-    let ended = take_mark(path, length)?;
+    let mark = take_mark(path, length)?;
     if found.whole < length {
         file.set_len(found.whole)?;
     }
     if found.open {
         file.write_all(b"\n")?;
     }
-    Ok((file, found.torn || (length > 0 && !ended)))
-}
-
-/// Random enough to tell starts apart: the system's seed of the standard hash maps, the time and the process.
-fn start_id() -> String {
-    let mut hasher = RandomState::new().build_hasher();
-    hasher.write_u32(std::process::id());
-    if let Ok(since) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
-        hasher.write_u128(since.as_nanos());
+    if length == 0 {
+        // A run that was killed just after a rotation leaves an empty file and no mark.
+        return Ok(mark.is_none() && !rotated(path)?.is_empty());
     }
-    format!("{:016x}", hasher.finish())
+    Ok(found.torn || mark != Some(true))
 }
 
 #[cfg(test)]

@@ -1,304 +1,198 @@
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
-use serde_json::Value;
-
+use super::super::rotation::prune;
 use super::*;
-use crate::audit::Decision;
-use crate::config::WhenBlocked;
 
-struct Scratch(PathBuf);
+/// A folder of one test, gone with it.
+struct Folder(PathBuf);
 
-impl Scratch {
+impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!(
-            "sealgate-audit-{name}-{}.jsonl",
-            std::process::id()
-        ));
-        let scratch = Self(path);
-        scratch.remove();
-        scratch
+        let name = format!("sealgate-rotate-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Self(path)
     }
 
-    fn open(&self) -> AuditSink {
-        AuditSink::open(
-            &Audit {
-                stdout: false,
-                file: Some(self.0.clone()),
-                when_blocked: WhenBlocked::Refuse,
-            },
-            false,
-        )
-        .unwrap()
+    fn file(&self) -> PathBuf {
+        self.0.join("audit.jsonl")
     }
 
-    fn mark(&self) -> PathBuf {
-        self.0.with_extension("jsonl.end")
+    fn open(&self, rotate: Rotate) -> (AuditFile, bool) {
+        AuditFile::open(&self.file(), Some(rotate)).unwrap()
     }
 
-    fn remove(&self) {
-        let _ = fs::remove_file(&self.0);
-        let _ = fs::remove_file(self.mark());
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        let text = fs::read_to_string(&self.0).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
+    /// What the rotated files and the file say, in their order.
+    fn texts(&self) -> Vec<String> {
+        let rotated = rotated(&self.file()).unwrap();
+        let files = rotated.into_iter().map(|(_, path)| path);
+        files
+            .chain([self.file()])
+            .map(|path| fs::read_to_string(path).unwrap())
             .collect()
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Folder {
     fn drop(&mut self) {
-        self.remove();
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-fn event() -> Event<'static> {
-    Event::new(UNIX_EPOCH, "r", "PUT", Decision::Allow)
+const SMALL: Rotate = Rotate {
+    bytes: Some(10),
+    time: Some(Duration::from_hours(1)),
+    keep: None,
+};
+
+#[test]
+fn rotates_before_it_is_too_large() {
+    let folder = Folder::new("size");
+    let (mut file, _) = folder.open(SMALL);
+    assert!(!file.is_full(100), "an empty file takes any line");
+    file.write(b"1234\n").unwrap();
+    assert!(!file.is_full(5) && file.is_full(6));
+    assert!(file.rotate(SystemTime::now()).unwrap());
+    assert!(!file.is_full(100));
+    file.write(b"5\n").unwrap();
+    assert!(file.rotate(SystemTime::now()).unwrap());
+    assert_eq!(folder.texts(), ["1234\n", "5\n", ""]);
+    for entry in fs::read_dir(&folder.0).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }
 
 #[test]
-fn durable_lines_are_there_and_others_wait() {
-    let scratch = Scratch::new("durable");
-    let sink = scratch.open();
-    for _ in 0..=PROMPT {
-        sink.record(&event(), false).unwrap();
+fn rotates_when_it_is_old() {
+    let folder = Folder::new("age");
+    let (mut file, _) = folder.open(SMALL);
+    let later = SystemTime::now() + Duration::from_hours(2);
+    assert!(!file.is_old(later), "it is empty");
+    file.write(b"1\n").unwrap();
+    assert!(!file.is_old(SystemTime::now()) && file.is_old(later));
+    file.rotate(later).unwrap();
+    file.write(b"2\n").unwrap();
+    assert!(!file.is_old(later) && file.is_old(later + Duration::from_hours(1)));
+    assert!(!file.is_old(SystemTime::UNIX_EPOCH), "a clock set back");
+}
+
+#[test]
+fn old_files_go_and_others_stay() {
+    let folder = Folder::new("keep");
+    for name in [
+        "audit.jsonl.1",
+        "audit.jsonl.20261124T113000Z.000001.gz",
+        "other",
+    ] {
+        fs::write(folder.0.join(name), "x").unwrap();
     }
-    let prompt = PROMPT as usize;
-    assert_eq!(scratch.lines().len(), prompt, "a few do not wait");
-    sink.record(&event(), true).unwrap();
-    let lines = scratch.lines();
-    assert_eq!(lines.len(), prompt + 2);
-    assert_eq!((&lines[0]["seq"], &lines[1]["seq"]), (&1.into(), &2.into()));
-    assert_eq!(lines[0]["start"], sink.start());
-    assert_eq!(lines[0]["unclean"], false);
-    sink.record(&event(), false).unwrap();
-    assert_eq!(scratch.lines().len(), prompt + 2);
-    sink.flush().unwrap();
-    assert_eq!(scratch.lines().len(), prompt + 3);
-    sink.record(&event(), false).unwrap();
-    assert_eq!(scratch.lines().len(), prompt + 4);
-    for _ in 0..100 {
-        sink.record(&event(), false).unwrap();
+    fs::create_dir(folder.0.join("audit.jsonl.20261124T113000Z.000002")).unwrap();
+    let (mut file, _) = folder.open(SMALL);
+    for line in ["1\n", "2\n", "3\n", "4\n"] {
+        file.write(line.as_bytes()).unwrap();
+        // A clock that runs backwards does not change what is oldest.
+        file.rotate(SystemTime::UNIX_EPOCH).unwrap();
     }
+    prune(&folder.file(), 2).unwrap();
+    assert_eq!(folder.texts(), ["3\n", "4\n", ""]);
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 7);
+}
+
+#[test]
+fn a_link_stays_a_link() {
+    let folder = Folder::new("link");
+    let elsewhere = folder.0.join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let real = elsewhere.join("real.jsonl");
+    fs::write(&real, "").unwrap();
+    std::os::unix::fs::symlink(&real, folder.file()).unwrap();
+    let (mut file, _) = folder.open(SMALL);
+    file.write(b"1\n").unwrap();
+    file.rotate(SystemTime::now()).unwrap();
+    file.write(b"2\n").unwrap();
+    assert_eq!(fs::read_to_string(folder.file()).unwrap(), "2\n");
+    assert_eq!(rotated(&real).unwrap().len(), 1);
+}
+
+#[test]
+fn moved_away_or_deleted_it_is_made_anew() {
+    let folder = Folder::new("moved");
+    let (mut file, _) = folder.open(SMALL);
+    file.write(b"1\n").unwrap();
+    assert!(!file.look().unwrap());
+    fs::rename(folder.file(), folder.0.join("audit.jsonl.1")).unwrap();
+    file.write(b"2\n").unwrap();
+    assert!(file.look().unwrap());
+    file.write(b"3\n").unwrap();
+    assert_eq!(folder.texts(), ["3\n"]);
+    fs::remove_file(folder.file()).unwrap();
     assert!(
-        scratch.lines().len() > prompt + 12,
-        "32 KiB are written without being asked"
+        !file.rotate(SystemTime::now()).unwrap(),
+        "nothing to rotate"
     );
-    let mode = fs::metadata(&scratch.0).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    file.write(b"4\n").unwrap();
+    assert_eq!(folder.texts(), ["4\n"]);
+    let moved = fs::read_to_string(folder.0.join("audit.jsonl.1")).unwrap();
+    assert_eq!(moved, "1\n2\n");
 }
 
 #[test]
-fn ended_files_are_clean() {
-    let scratch = Scratch::new("clean");
-    let first = scratch.open();
-    first.record(&event(), true).unwrap();
-    first.end().unwrap();
-    let id = first.start().to_owned();
-    drop(first);
-    let second = scratch.open();
-    assert_ne!(second.start(), id);
-    second.record(&event(), true).unwrap();
-    let lines = scratch.lines();
-    assert_eq!(lines.len(), 2);
-    assert_eq!(lines[1]["unclean"], false);
-    assert_eq!(lines[1]["seq"], 1);
-    assert!(!scratch.mark().exists(), "the second run has not ended");
+fn without_its_folder_it_goes_on() {
+    let folder = Folder::new("folder");
+    let (mut file, _) = folder.open(SMALL);
+    file.write(b"123456789\n").unwrap();
+    let away = folder.0.with_extension("away");
+    fs::rename(&folder.0, &away).unwrap();
+    assert!(file.is_full(1));
+    assert!(file.rotate(SystemTime::now()).is_err());
+    assert!(!file.is_full(1), "not again before the next look");
+    file.write(b"a\n").unwrap();
+    assert!(file.look().is_err());
+    fs::rename(&away, &folder.0).unwrap();
+    assert!(!file.look().unwrap() && file.is_full(1));
+    assert!(file.rotate(SystemTime::now()).unwrap());
+    assert_eq!(folder.texts(), ["123456789\na\n", ""]);
 }
 
 #[test]
-fn a_file_that_changed_since_its_end_is_unclean() {
-    let scratch = Scratch::new("changed");
-    for change in ["", "{}\n{}\n"] {
-        let first = scratch.open();
-        first.record(&event(), true).unwrap();
-        first.end().unwrap();
-        drop(first);
-        fs::write(&scratch.0, format!("{{}}\n{change}")).unwrap();
-        let second = scratch.open();
-        second.record(&event(), true).unwrap();
-        assert_eq!(scratch.lines().last().unwrap()["unclean"], true);
-        scratch.remove();
-    }
+fn a_run_killed_after_a_rotation_is_told() {
+    let folder = Folder::new("killed");
+    let (mut file, unclean) = folder.open(SMALL);
+    assert!(!unclean, "the first run");
+    file.write(b"1\n").unwrap();
+    file.rotate(SystemTime::now()).unwrap();
+    drop(file);
+    let (mut file, unclean) = folder.open(SMALL);
+    assert!(unclean, "the file is empty and was not ended");
+    file.write(b"2\n").unwrap();
+    file.rotate(SystemTime::now()).unwrap();
+    file.end().unwrap();
+    drop(file);
+    assert!(!folder.open(SMALL).1, "the file is empty and was ended");
 }
 
 #[test]
-fn killed_runs_are_told() {
-    let scratch = Scratch::new("killed");
-    let first = scratch.open();
-    first.record(&event(), true).unwrap();
-    std::mem::forget(first);
-    let second = scratch.open();
-    second.record(&event(), true).unwrap();
-    second.record(&event(), true).unwrap();
-    let unclean: Vec<_> = scratch
-        .lines()
-        .iter()
-        .map(|l| l["unclean"] == true)
-        .collect();
-    assert_eq!(unclean, [false, true, false]);
-}
-
-#[test]
-fn half_a_line_is_cut_off() {
-    let scratch = Scratch::new("half");
-    fs::write(&scratch.0, "{}\n{\"time\":\"20").unwrap();
-    scratch.open().record(&event(), true).unwrap();
-    let lines = scratch.lines();
-    assert_eq!(lines.len(), 2);
-    assert_eq!(lines[1]["unclean"], true);
-
-    fs::write(&scratch.0, "{\"time\":\"20").unwrap();
-    scratch.open().record(&event(), true).unwrap();
-    assert_eq!(scratch.lines()[0]["unclean"], true);
-}
-
-#[test]
-fn another_file_is_only_added_to() {
-    let scratch = Scratch::new("another");
-    for text in ["not a log", "{}\nnot a log", "not a log\n"] {
-        fs::write(&scratch.0, text).unwrap();
-        scratch.open().record(&event(), true).unwrap();
-        let got = fs::read_to_string(&scratch.0).unwrap();
-        let (kept, line) = got.trim_end().rsplit_once('\n').unwrap();
-        assert_eq!(kept, text.trim_end());
-        assert_eq!(
-            serde_json::from_str::<Value>(line).unwrap()["unclean"],
-            true
-        );
-    }
-}
-
-#[test]
-fn a_device_without_room() {
-    let audit = Audit {
-        stdout: false,
-        file: Some("/dev/full".into()),
-        when_blocked: WhenBlocked::Refuse,
-    };
-    let sink = AuditSink::open(&audit, false).unwrap();
-    let error = sink.record(&event(), true).unwrap_err().to_string();
-    assert!(error.contains("/dev/full: No space left"), "{error}");
-    assert!(sink.is_blocked());
-}
-
-#[test]
-fn no_folder_no_sink() {
-    let audit = Audit {
-        stdout: false,
-        file: Some("no/such/folder/a.jsonl".into()),
-        when_blocked: WhenBlocked::Refuse,
-    };
-    let error = AuditSink::open(&audit, false).err().unwrap().to_string();
-    assert!(error.contains("no/such/folder/a.jsonl"), "{error}");
-}
-
-/// A disk with so many bytes of room.
-#[derive(Clone, Default)]
-struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
-
-impl Disk {
-    fn with(room: usize) -> Self {
-        Self(Arc::new(Mutex::new((Vec::new(), room))))
-    }
-    fn grow(&self, by: usize) {
-        self.0.lock().unwrap().1 += by;
-    }
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap()
-    }
-}
-
-impl Write for Disk {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut disk = self.0.lock().unwrap();
-        let n = bytes.len().min(disk.1);
-        if n == 0 {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        disk.1 -= n;
-        disk.0.extend_from_slice(&bytes[..n]);
-        Ok(n)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[test]
-fn a_full_disk_is_told_and_tears_no_line() {
-    let disk = Disk::with(1000);
-    let sink = AuditSink::to("disk", Box::new(disk.clone()));
-    sink.record(&event(), true).unwrap();
-    assert!(!sink.is_blocked());
-    let error = sink.record(&event(), true).unwrap_err();
-    assert!(matches!(error, AuditError::Write { .. }), "{error}");
-    assert!(sink.is_blocked() && sink.errors() == 1);
-    assert_eq!(
-        disk.text().len(),
-        1000,
-        "the room is used, in the middle of a line"
-    );
-    disk.grow(1 << 20);
-    sink.flush().unwrap();
-    assert!(!sink.is_blocked());
-    sink.record(&event(), true).unwrap();
-    let text = disk.text();
-    let seqs: Vec<u64> = text
-        .lines()
-        .map(|line| {
-            serde_json::from_str::<Value>(line).unwrap()["seq"]
-                .as_u64()
-                .unwrap()
-        })
-        .collect();
-    assert_eq!(seqs, [1, 2, 3]);
-}
-
-#[test]
-fn what_waits_is_bounded() {
-    let disk = Disk::with(0);
-    let sink = AuditSink::to("disk", Box::new(disk.clone()));
-    let mut full = 0_u64;
-    for _ in 0..3000 {
-        full += u64::from(matches!(sink.record(&event(), true), Err(AuditError::Full)));
-    }
-    assert!(full > 0 && sink.lost() == full);
-    disk.grow(1 << 24);
-    sink.flush().unwrap();
-    let text = disk.text();
-    assert_eq!(u64::try_from(text.lines().count()).unwrap(), 3000 - full);
-    assert!(
-        text.lines()
-            .all(|l| serde_json::from_str::<Value>(l).is_ok())
-    );
-}
-
-#[test]
-fn threads_share_it() {
-    let scratch = Scratch::new("threads");
-    let sink = scratch.open();
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                for i in 0..200 {
-                    sink.record(&event(), i % 3 == 0).unwrap();
-                }
-            });
-        }
-    });
-    sink.end().unwrap();
-    let seqs: Vec<_> = scratch
-        .lines()
-        .iter()
-        .map(|l| l["seq"].as_u64().unwrap())
-        .collect();
-    assert_eq!(seqs, (1..=800).collect::<Vec<_>>());
+fn a_run_that_takes_over_is_clean() {
+    let folder = Folder::new("over");
+    let (mut old, _) = folder.open(SMALL);
+    old.write(b"{\"time\":\"half").unwrap();
+    let (mut new, unclean) = folder.open(SMALL);
+    assert!(!unclean);
+    old.write(b"\"}\n").unwrap();
+    assert_eq!(folder.texts(), ["{\"time\":\"half\"}\n"], "nothing was cut");
+    old.rotate(SystemTime::now()).unwrap();
+    assert!(new.look().unwrap(), "it follows");
+    new.write(b"2\n").unwrap();
+    old.write(b"3\n").unwrap();
+    assert_eq!(folder.texts()[1], "2\n3\n");
+    old.end().unwrap();
+    drop(old);
+    new.look().unwrap();
+    new.write(b"4\n").unwrap();
+    drop(new);
+    assert!(folder.open(SMALL).1, "the second one was killed");
 }

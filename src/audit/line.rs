@@ -88,6 +88,9 @@ pub fn write_line(event: &Event<'_>, stamp: Stamp<'_>, clock: &mut TimeText, out
     if event.expect.is_some() {
         text(out, name!("continue"), event.expect.map(Continue::as_str));
     }
+    if event.trace_id.is_some() {
+        text(out, name!("trace_id"), event.trace_id);
+    }
     if event.error.is_some() {
         text(out, name!("error"), event.error);
     }

@@ -4,14 +4,15 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use super::event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
-use super::file::AuditSink;
 use super::process::Process;
+use super::sink::AuditSink;
 use super::standing::{Gauges, Standing};
+use super::transport::Transport;
 use crate::s3::Operation;
 
 /// How reading the configuration again ended.
@@ -23,6 +24,16 @@ pub enum Reload {
     Refused,
 }
 
+impl Reload {
+    /// Its row and its label.
+    pub(super) fn label(self) -> (usize, &'static str) {
+        match self {
+            Self::Applied => (0, "applied"),
+            Self::Refused => (1, "refused"),
+        }
+    }
+}
+
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
@@ -31,15 +42,18 @@ pub struct Metrics {
     put_encryption: Grid,
     expect: Grid,
     lingers: Grid,
+    /// Of what comes before HTTP.
+    pub transport: Transport,
     reloads: Grid,
     refused_bytes: IntCounter,
     request_bytes: IntCounter,
     response_bytes: IntCounter,
     unconfirmed: IntCounter,
-    turned_away: IntCounter,
     standing: Gauges,
     audit_errors: IntCounter,
     audit_lost: IntCounter,
+    audit_blocked: IntGauge,
+    audit_rotations: IntCounterVec,
     duration: Histogram,
     store_duration: Histogram,
     /// Held while the text is made: its counts are brought up to date before.
@@ -48,14 +62,14 @@ pub struct Metrics {
 
 /// A counter of labels from closed sets: a cell for each combination, filled when it is first counted, so that
 /// what never happened is not in the output.
-struct Grid {
-    vec: IntCounterVec,
+pub(super) struct Grid {
+    pub(super) vec: IntCounterVec,
     columns: usize,
     cells: Box<[OnceLock<IntCounter>]>,
 }
 
 impl Grid {
-    fn new(
+    pub(super) fn new(
         registry: &Registry,
         name: &str,
         help: &str,
@@ -72,7 +86,7 @@ impl Grid {
         })
     }
 
-    fn count(&self, row: usize, column: usize, labels: &[&str]) {
+    pub(super) fn count(&self, row: usize, column: usize, labels: &[&str]) {
         match self.cells.get(row * self.columns + column) {
             Some(cell) => cell
                 .get_or_init(|| self.vec.with_label_values(labels))
@@ -147,6 +161,7 @@ impl Metrics {
                 Lingered::ALL.len(),
                 1,
             )?,
+            transport: Transport::register(&registry)?,
             reloads: grid(
                 "sealgate_config_reloads_total",
                 "Reloads of the configuration, by result.",
@@ -171,15 +186,13 @@ impl Metrics {
                 "Writes that the store did not confirm as encrypted.",
             )?,
             standing: Gauges::register(&registry)?,
-            turned_away: counter(
-                "sealgate_connections_refused_total",
-                "Connections that were closed at once: there were too many.",
-            )?,
             audit_errors: counter(
                 "sealgate_audit_errors_total",
                 "Failed attempts to write audit lines.",
             )?,
             audit_lost: counter("sealgate_audit_lost_total", "Audit lines that were lost.")?,
+            audit_blocked: blocked(&registry)?,
+            audit_rotations: rotations(&registry)?,
             duration: histogram(
                 "sealgate_request_duration_seconds",
                 "Time from a request's head to the end of its answer.",
@@ -243,16 +256,8 @@ impl Metrics {
 
     /// Counts a reload of the configuration.
     pub fn reloaded(&self, result: Reload) {
-        let (row, name) = match result {
-            Reload::Applied => (0, "applied"),
-            Reload::Refused => (1, "refused"),
-        };
+        let (row, name) = result.label();
         self.reloads.count(row, 0, &[name]);
-    }
-
-    /// Counts a connection that was closed at once because there were too many.
-    pub fn turned_away(&self) {
-        self.turned_away.inc();
     }
 
     /// Says how the process stands.
@@ -274,11 +279,36 @@ impl Metrics {
             ] {
                 counter.inc_by(now.saturating_sub(counter.get()));
             }
+            let (done, failed) = sink.rotations();
+            for (result, now) in [("done", done), ("failed", failed)] {
+                let counter = self.audit_rotations.with_label_values(&[result]);
+                counter.inc_by(now.saturating_sub(counter.get()));
+            }
+            self.audit_blocked.set(i64::from(sink.is_blocked()));
         }
         let mut out = Vec::with_capacity(16 << 10);
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         String::from_utf8(out).map_err(|e| prometheus::Error::Msg(e.to_string()))
     }
+}
+
+fn blocked(registry: &Registry) -> prometheus::Result<IntGauge> {
+    let blocked = IntGauge::new(
+        "sealgate_audit_blocked",
+        "1 while audit lines cannot be written, else 0.",
+    )?;
+    registry.register(Box::new(blocked.clone()))?;
+    Ok(blocked)
+}
+
+fn rotations(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let opts = Opts::new(
+        "sealgate_audit_rotations_total",
+        "Rotations of the audit file, by result.",
+    );
+    let rotations = IntCounterVec::new(opts, &["result"])?;
+    registry.register(Box::new(rotations.clone()))?;
+    Ok(rotations)
 }
 
 fn build_info(registry: &Registry) -> prometheus::Result<()> {
@@ -293,6 +323,7 @@ fn build_info(registry: &Registry) -> prometheus::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::event::Handshake;
     use super::*;
     use std::io::Write as _;
     use std::process::{Command, Stdio};
@@ -326,6 +357,9 @@ mod tests {
         metrics.observe(&put);
         metrics.observe(&event(Decision::Error, None));
         metrics.reloaded(Reload::Applied);
+        metrics.transport.handshake(Some("1.3"), Handshake::Done);
+        metrics.transport.handshake(None, Handshake::Timeout);
+        metrics.transport.certificates_reloaded(Reload::Refused);
         let sink = AuditSink::to("nowhere", Box::new(std::io::sink()));
         metrics.encode(Some(&sink)).unwrap()
     }
@@ -341,11 +375,18 @@ mod tests {
             r#"sealgate_put_encryption_total{how="sealed"} 0"#,
             r#"sealgate_continue_total{how="store"} 2"#,
             r#"sealgate_lingers_total{end="done"} 2"#,
+            r#"sealgate_tls_handshakes_total{result="done",version="1.3"} 1"#,
+            r#"sealgate_tls_handshakes_total{result="timeout",version="none"} 1"#,
+            r#"sealgate_tls_certificate_reloads_total{result="refused"} 1"#,
+            "sealgate_proxy_header_refused_total 0",
             r#"sealgate_config_reloads_total{result="applied"} 1"#,
-            "sealgate_refused_body_bytes_total 150",
+            "sealgate_refused_body_bytes_total 160",
             "sealgate_store_unconfirmed_total 1",
             "sealgate_store_duration_seconds_count 2",
             "sealgate_audit_lost_total 0",
+            "sealgate_audit_blocked 0",
+            r#"sealgate_audit_rotations_total{result="done"} 0"#,
+            r#"sealgate_audit_rotations_total{result="failed"} 0"#,
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }

@@ -5,13 +5,24 @@ mod event;
 mod file;
 mod line;
 mod metrics;
+mod output;
+mod pipe;
 mod process;
+mod rotation;
+mod sink;
+mod socket;
 mod standing;
 mod tail;
+mod transport;
+
+#[cfg(test)]
+mod socket_tests;
 
 pub use clock::TimeText;
-pub use event::{Continue, Decision, Event, Lingered, PutEncryption, Reason};
-pub use file::{AuditError, AuditSink};
+pub use event::{Continue, Decision, Event, Handshake, Lingered, PutEncryption, Reason};
 pub use line::{Stamp, write_line};
 pub use metrics::{Metrics, Reload};
+pub use pipe::Pipe;
+pub use sink::{AuditError, AuditSink};
 pub use standing::Standing;
+pub use transport::Transport;

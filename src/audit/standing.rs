@@ -2,13 +2,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::{Gauge, IntGauge, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// How the process stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
     /// Open connections of clients.
     pub connections: u64,
+    /// Connections that were closed at once because there were too many, so far.
+    pub refused: u64,
+    /// Connections to the store, so far: opened, used again, and tried in vain.
+    pub store: [u64; 3],
+    /// Connections to the store that wait for a request.
+    pub store_idle: u64,
     /// Requests under way.
     pub requests: u64,
     /// Configurations that were in force, this one included.
@@ -20,6 +26,9 @@ pub struct Standing {
 /// The gauges that show it.
 pub struct Gauges {
     connections: IntGauge,
+    refused: IntCounter,
+    store: [IntCounter; 3],
+    store_idle: IntGauge,
     requests: IntGauge,
     generation: IntGauge,
     loaded: Gauge,
@@ -42,8 +51,27 @@ impl Gauges {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
+        let refused = IntCounter::new(
+            "sealgate_connections_refused_total",
+            "Connections that were closed at once: there were too many.",
+        )?;
+        registry.register(Box::new(refused.clone()))?;
+        let store = IntCounterVec::new(
+            Opts::new(
+                "sealgate_store_connections_total",
+                "Connections to the store that requests got, or did not.",
+            ),
+            &["result"],
+        )?;
+        registry.register(Box::new(store.clone()))?;
         Ok(Self {
             connections: whole("sealgate_connections", "Open connections of clients.")?,
+            refused,
+            store: ["opened", "reused", "failed"].map(|r| store.with_label_values(&[r])),
+            store_idle: whole(
+                "sealgate_store_connections_idle",
+                "Connections to the store that wait for a request.",
+            )?,
             requests: whole("sealgate_requests_active", "Requests under way.")?,
             generation: whole(
                 "sealgate_config_generation",
@@ -64,6 +92,12 @@ impl Gauges {
     pub fn set(&self, now: &Standing) {
         let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.connections.set(whole(now.connections));
+        // Counted elsewhere: brought up to date here.
+        let counts = self.store.iter().zip(now.store);
+        for (counter, now) in counts.chain([(&self.refused, now.refused)]) {
+            counter.inc_by(now.saturating_sub(counter.get()));
+        }
+        self.store_idle.set(whole(now.store_idle));
         self.requests.set(whole(now.requests));
         self.generation.set(whole(now.generation));
         let since = now.since.duration_since(UNIX_EPOCH);

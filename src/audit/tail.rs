@@ -37,16 +37,18 @@ pub fn set_mark(path: &Path, length: u64) -> io::Result<()> {
     fs::write(mark(path), format!("{length}\n"))
 }
 
-/// Whether a run ended this file at `length` bytes. The mark is taken away: the next end must be said anew.
+/// Whether a run ended this file at `length` bytes; nothing where no run said so. The mark is taken away: the next end must be
+/// said anew.
 ///
 /// # Errors
 /// There is a mark and it cannot be removed.
-pub fn take_mark(path: &Path, length: u64) -> io::Result<bool> {
+pub fn take_mark(path: &Path, length: u64) -> io::Result<Option<bool>> {
     let path = mark(path);
     let ended = fs::read_to_string(&path).is_ok_and(|text| text.trim().parse() == Ok(length));
     match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(ended),
+        Ok(()) => Ok(Some(ended)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

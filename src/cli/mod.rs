@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 good, 1 something is wrong with what was looked at, 2 wrong usage or an unreadable file.
 
+mod log;
 mod policy;
 mod serve;
 mod shell;
@@ -112,7 +113,7 @@ fn log(level: Level) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = fmt()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(std::sync::Mutex::new(log::Log::new()))
         .with_env_filter(filter)
         .with_filter_reloading();
     let handle = log.reload_handle();

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::types::{Addressing, Config, Denial, Mode, PlainHttp, Rule, Unconfirmed, WhenBlocked};
+use super::types::{
+    Addressing, ClientAuth, Config, Denial, Mode, PlainHttp, Rule, Serve, Unconfirmed, WhenBlocked,
+};
 use super::units::{show_size, show_time};
 use crate::policy::Multipart;
 
@@ -16,9 +18,33 @@ impl Config {
             .iter()
             .map(|listener| {
                 let tls = listener.tls.as_ref().map(|tls| {
-                    json!({"cert": tls.cert, "key": tls.key, "min_version": tls.min_version.as_str()})
+                    let more: Vec<_> = tls
+                        .certificates
+                        .iter()
+                        .map(|(cert, key)| json!({"cert": cert, "key": key}))
+                        .collect();
+                    json!({
+                        "cert": tls.cert,
+                        "key": tls.key,
+                        "min_version": tls.min_version.as_str(),
+                        "client_ca": tls.client_ca,
+                        "client_auth": match tls.client_auth {
+                            ClientAuth::None => "none",
+                            ClientAuth::Optional => "optional",
+                            ClientAuth::Required => "required",
+                        },
+                        "certificates": more,
+                    })
                 });
-                json!({"address": listener.address.to_string(), "tls": tls})
+                json!({
+                    "address": listener.address.to_string(),
+                    "tls": tls,
+                    "proxy_protocol": listener.proxy_protocol,
+                    "serve": match listener.serve {
+                        Serve::All => "all",
+                        Serve::Health => "health",
+                    },
+                })
             })
             .collect();
         let clients: Vec<_> = self
@@ -31,6 +57,12 @@ impl Config {
                     "principal": client.principal.arn(),
                 })
             })
+            .chain(self.certificates.iter().map(|client| {
+                json!({
+                    "certificate": client.certificate.to_string(),
+                    "principal": client.principal.arn(),
+                })
+            }))
             .collect();
         let policies: Vec<_> = self.policies.iter().map(|p| p.name.as_str()).collect();
         let rules: Vec<_> = self.rules.iter().map(rule).collect();
@@ -63,6 +95,12 @@ impl Config {
             "audit": {
                 "stdout": self.audit.stdout,
                 "file": self.audit.file,
+                "rotate": self.audit.rotate.map(|rotate| json!({
+                    "bytes": rotate.bytes.map(show_size),
+                    "time": rotate.time.map(show_time),
+                    "keep": rotate.keep,
+                })),
+                "socket": self.audit.socket,
                 "when_blocked": match self.audit.when_blocked {
                     WhenBlocked::Refuse => "refuse",
                     WhenBlocked::Count => "count",

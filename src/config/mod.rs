@@ -3,10 +3,14 @@
 //! A file is read into a tree that keeps duplicates and lines, then by typed readers that
 //! report what is wrong and go on. What this version cannot do is refused where it is demanded, never ignored.
 
+mod audit;
+mod certificates;
+mod clients;
 mod endpoint;
 mod env;
 pub mod glob;
 mod limits;
+mod listen;
 mod masked;
 mod policies;
 mod problem;
@@ -19,6 +23,8 @@ mod types;
 mod units;
 
 #[cfg(test)]
+mod audit_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;
@@ -27,9 +33,9 @@ pub use crate::policy::Multipart;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
 pub use types::{
-    Addressing, Audit, BodyRate, Client, Config, Denial, Endpoint, Limits, Linger, Listener,
-    ListenerTls, Mode, PlainHttp, PolicySource, Rule, Store, StoreTls, TlsVersion, Unconfirmed,
-    WhenBlocked,
+    Addressing, Audit, BodyRate, CertificateClient, Client, ClientAuth, Config, Denial, Endpoint,
+    Limits, Linger, Listener, ListenerTls, Mode, PlainHttp, PolicySource, Rotate, Rule, Serve,
+    Store, StoreTls, TlsVersion, Unconfirmed, WhenBlocked,
 };
 
 impl Config {

@@ -6,19 +6,21 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::audit::audit;
+use super::certificates;
+use super::clients::clients;
 use super::endpoint::{endpoint, is_host};
 use super::limits::limits;
+use super::listen::{address, clash, listen};
 use super::policies::policies;
 use super::problem::{ConfigErrors, Problem, Warning};
 use super::reader::{Fields, Node, Reading};
 use super::rules::{Defaults, rules};
-use super::secret::Secret;
 use super::tree;
 use super::types::{
-    Addressing, Audit, Client, Config, Denial, Endpoint, Limits, Listener, ListenerTls, PlainHttp,
-    Store, StoreTls, TlsVersion, WhenBlocked,
+    Addressing, Audit, CertificateClient, ClientAuth, Config, Denial, Endpoint, Limits, Listener,
+    PlainHttp, Store, StoreTls,
 };
-use crate::policy::Principal;
 use crate::policy::principal::is_account;
 
 const LATER: &str = "is not available in this version";
@@ -87,7 +89,10 @@ fn top(node: &Node<'_>) -> Option<Config> {
     let listen = listen(&fields);
     let admin = admin(&fields, &listen);
     let store = fields.required("store").and_then(|node| store(&node));
-    let clients = fields.get("clients").map(|n| clients(&n));
+    let (clients, certificates) = fields
+        .get("clients")
+        .map(|n| clients(&n))
+        .unwrap_or_default();
     let policies = fields.get("policies").map(|n| policies(&n));
     let defaults = Defaults::default().read(&fields);
     let rules = match fields.get("rules") {
@@ -117,20 +122,14 @@ fn top(node: &Node<'_>) -> Option<Config> {
         Some(node) => audit(&node),
         None => Some(Audit::default()),
     };
-    let drain = match fields.get("shutdown").map(|node| node.fields(&["drain"])) {
-        Some(Some(fields)) => match fields.get("drain") {
-            Some(node) => node.time(),
-            None => Some(DRAIN),
-        },
-        Some(None) => None,
-        None => Some(DRAIN),
-    };
+    let drain = drain(&fields);
     let upgrade_socket = fields
         .get("upgrade_socket")
         .and_then(|node| Some(node.reading.resolve(&node.text()?)));
     let base_domains = base_domains(&fields);
     let hosts = hosts(&fields);
     let trusted_proxies = trusted_proxies(&fields);
+    transit(&fields, &listen, &trusted_proxies, &certificates);
     let continue_timeout = or("continue_timeout", Duration::from_millis(200));
     Some(Config {
         file: node.reading.file.clone(),
@@ -138,7 +137,8 @@ fn top(node: &Node<'_>) -> Option<Config> {
         listen,
         admin,
         store: store?,
-        clients: clients.unwrap_or_default(),
+        clients,
+        certificates,
         policies: policies.unwrap_or_default(),
         rules,
         base_domains,
@@ -154,6 +154,47 @@ fn top(node: &Node<'_>) -> Option<Config> {
     })
 }
 
+/// What one part of the configuration needs of another.
+fn transit(
+    fields: &Fields<'_>,
+    listen: &[Listener],
+    trusted: &[IpNet],
+    certificates: &[CertificateClient],
+) {
+    let relayed = listen.iter().any(|l| l.proxy_protocol);
+    let nobody = fields
+        .get("trusted_proxies")
+        .is_none_or(|n| n.items().is_empty());
+    if relayed
+        && trusted.is_empty()
+        && nobody
+        && let Some(node) = fields.get("listen")
+    {
+        node.error("proxy_protocol is true, and trusted_proxies names nobody who may send the header: name the relays there");
+    }
+    let asks = |l: &Listener| {
+        let tls = l.tls.as_ref();
+        tls.is_some_and(|tls| tls.client_auth != ClientAuth::None)
+    };
+    if !certificates.is_empty()
+        && !listen.iter().any(asks)
+        && let Some(node) = fields.get("clients")
+    {
+        node.warn("names certificates, and no listener asks for one: set listen[].tls.client_ca");
+    }
+}
+
+fn drain(fields: &Fields<'_>) -> Option<Duration> {
+    match fields.get("shutdown").map(|node| node.fields(&["drain"])) {
+        Some(Some(fields)) => match fields.get("drain") {
+            Some(node) => node.time(),
+            None => Some(DRAIN),
+        },
+        Some(None) => None,
+        None => Some(DRAIN),
+    }
+}
+
 const DRAIN: Duration = Duration::from_secs(30);
 
 fn account(text: &str) -> Result<String, String> {
@@ -162,91 +203,6 @@ fn account(text: &str) -> Result<String, String> {
     } else {
         Err("is not an account: 12 digits, in quotes".into())
     }
-}
-
-/// Reads `HOST:PORT`, the host being an address or `localhost`.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let numeric = match text.strip_prefix("localhost:") {
-        Some(port) => format!("127.0.0.1:{port}"),
-        None => text.to_owned(),
-    };
-    numeric.parse().map_err(|_| {
-        "is not an address: write ADDRESS:PORT, as in 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080"
-            .into()
-    })
-}
-
-/// Whether two listeners cannot both have their port.
-fn clash(a: SocketAddr, b: SocketAddr) -> bool {
-    a.port() != 0
-        && a.port() == b.port()
-        && (a.ip() == b.ip()
-            || a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()))
-}
-
-fn listen(fields: &Fields<'_>) -> Vec<Listener> {
-    let Some(node) = fields.get("listen") else {
-        return vec![Listener {
-            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            tls: None,
-        }];
-    };
-    let items = node.items();
-    if items.is_empty() {
-        node.error("is empty: name at least one address");
-    }
-    let mut listen: Vec<Listener> = Vec::new();
-    for item in items {
-        let Some(fields) = item.fields(&["address", "tls", "proxy_protocol", "serve"]) else {
-            continue;
-        };
-        fields.refuse("proxy_protocol", Some("false"), LATER);
-        fields.refuse(
-            "serve",
-            Some("all"),
-            "can only be all in this version; /healthz is on the admin address",
-        );
-        let tls = fields.get("tls").map(|node| listener_tls(&node));
-        let Some(node) = fields.required("address") else {
-            continue;
-        };
-        let Some(address) = node.parsed(address) else {
-            continue;
-        };
-        if let Some(other) = listen.iter().find(|other| clash(other.address, address)) {
-            node.error(format!("{address} is taken by {}", other.address));
-        }
-        listen.push(Listener {
-            address,
-            tls: tls.flatten(),
-        });
-    }
-    listen
-}
-
-fn listener_tls(node: &Node<'_>) -> Option<ListenerTls> {
-    let fields = node.fields(&[
-        "cert",
-        "key",
-        "min_version",
-        "client_ca",
-        "client_auth",
-        "certificates",
-    ])?;
-    for name in ["client_ca", "client_auth", "certificates"] {
-        fields.refuse(name, None, LATER);
-    }
-    let cert = fields.required("cert").and_then(|node| node.file());
-    let key = fields.required("key").and_then(|node| node.file());
-    let min_version = match fields.get("min_version") {
-        Some(node) => node.choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)]),
-        None => Some(TlsVersion::V1_2),
-    };
-    Some(ListenerTls {
-        cert: cert?,
-        key: key?,
-        min_version: min_version?,
-    })
 }
 
 fn admin(fields: &Fields<'_>, listen: &[Listener]) -> Option<SocketAddr> {
@@ -333,6 +289,14 @@ fn store_tls(node: &Node<'_>, endpoint: Option<&Endpoint>) -> Option<StoreTls> {
         Some(node) => Some(Some(node.parsed(host)?)),
         None => Some(None),
     };
+    if let (Ok(Some(path)), Some(node)) = (&ca, fields.get("ca")) {
+        certificates::roots(&node, path, true);
+    }
+    if let (Ok(Some(cert)), Ok(Some(key))) = (&cert, &key)
+        && let Some((cert_node, key_node)) = fields.get("cert").zip(fields.get("key"))
+    {
+        certificates::pair((&cert_node, cert), (&key_node, key));
+    }
     let client = match (cert.ok()?, key.ok()?) {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
@@ -353,64 +317,6 @@ fn host(text: &str) -> Result<String, String> {
         Ok(text.to_ascii_lowercase())
     } else {
         Err("is not a host name".into())
-    }
-}
-
-fn clients(node: &Node<'_>) -> Vec<Client> {
-    let mut clients: Vec<Client> = Vec::new();
-    for item in node.items() {
-        let Some(fields) = item.fields(&["access_key", "secret_key", "principal", "certificate"])
-        else {
-            continue;
-        };
-        if let Some(node) = fields.get("certificate") {
-            node.error("knowing clients by their certificate is not available in this version");
-            continue;
-        }
-        let secret_key = fields.get("secret_key").and_then(|node| {
-            node.warn("is kept and not used in this version: signatures are checked by the store, not here");
-            let secret = node.text()?;
-            if secret.is_empty() {
-                node.error("is empty");
-            }
-            Some(Secret::new(secret))
-        });
-        let principal = fields.required("principal").and_then(|node| {
-            let text = node.text()?;
-            Principal::parse(&text)
-                .map_err(|e| node.error(e.to_string()))
-                .ok()
-        });
-        let Some(node) = fields.required("access_key") else {
-            continue;
-        };
-        let Some(access_key) = node.parsed(access_key) else {
-            continue;
-        };
-        if clients.iter().any(|other| other.access_key == access_key) {
-            node.error(format!(
-                "\"{access_key}\" is there twice: an access key is one client's"
-            ));
-        }
-        let Some(principal) = principal else {
-            continue;
-        };
-        clients.push(Client {
-            access_key,
-            secret_key,
-            principal,
-        });
-    }
-    clients
-}
-
-/// What can stand before the first `/` of a credential (stores allow more than AWS' letters and digits).
-fn access_key(text: &str) -> Result<String, String> {
-    let good = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b',';
-    if !text.is_empty() && text.len() <= 128 && text.bytes().all(good) {
-        Ok(text.to_owned())
-    } else {
-        Err("is not an access key: 1 to 128 characters without spaces, '/' and ','".into())
     }
 }
 
@@ -467,43 +373,4 @@ fn trusted_proxies(fields: &Fields<'_>) -> Vec<IpNet> {
             Some(net)
         })
         .collect()
-}
-
-fn audit(node: &Node<'_>) -> Option<Audit> {
-    let fields = node.fields(&["stdout", "file", "rotate", "socket", "when_blocked"])?;
-    fields.refuse("rotate", None, LATER);
-    fields.refuse("socket", None, LATER);
-    let file = match fields.get("file") {
-        Some(node) => {
-            let path = node.reading.resolve(&node.text()?);
-            // A bare name's parent is the empty path.
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-            if path.is_dir() {
-                node.error(format!("{} is a folder", path.display()));
-            } else if folder.is_some_and(|folder| !folder.is_dir()) {
-                node.error(format!("the folder of {} does not exist", path.display()));
-            }
-            Some(path)
-        }
-        None => None,
-    };
-    let stdout = match fields.get("stdout") {
-        Some(node) => node.flag(),
-        None => Some(file.is_none()),
-    };
-    let when_blocked = match fields.get("when_blocked") {
-        Some(node) => node.choice(&[
-            ("refuse", WhenBlocked::Refuse),
-            ("count", WhenBlocked::Count),
-        ]),
-        None => Some(WhenBlocked::default()),
-    };
-    if stdout == Some(false) && file.is_none() {
-        node.warn("goes nowhere: no request leaves an audit line");
-    }
-    Some(Audit {
-        stdout: stdout?,
-        file,
-        when_blocked: when_blocked?,
-    })
 }

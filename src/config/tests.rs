@@ -20,6 +20,27 @@ impl Folder {
         Self(path)
     }
 
+    /// A self-signed certificate as `name.pem` and `name.key`, valid for so many days from now.
+    fn certificate(&self, name: &str, days: i32) {
+        let file = |kind: &str| self.0.join(format!("{name}.{kind}")).display().to_string();
+        let (cert, key, request) = (file("pem"), file("key"), file("csr"));
+        let (subject, days) = (format!("/CN={name}"), days.to_string());
+        let new_key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes".split(' ');
+        let asked = [
+            "req", "-new", "-subj", &subject, "-keyout", &key, "-out", &request,
+        ];
+        let signed = [
+            "x509", "-req", "-in", &request, "-signkey", &key, "-days", &days, "-out", &cert,
+        ];
+        for arguments in [asked.into_iter().chain(new_key).collect(), signed.to_vec()] {
+            let made = std::process::Command::new("openssl")
+                .args(arguments)
+                .output()
+                .unwrap_or_else(|e| panic!("openssl is needed: {e}"));
+            assert!(made.status.success(), "{made:?}");
+        }
+    }
+
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();
@@ -43,7 +64,7 @@ fn env(name: &str) -> Option<String> {
     }
 }
 
-fn parse(text: &str) -> Result<(Config, Vec<Warning>), ConfigErrors> {
+pub fn parse(text: &str) -> Result<(Config, Vec<Warning>), ConfigErrors> {
     Config::parse(Path::new("sealgate.yaml"), text, &env)
 }
 
@@ -68,12 +89,12 @@ const STORE: &str = "store: {endpoint: \"http://127.0.0.1:9000\"}\n";
 const RULE: &str = "rules: [{bucket: '*'}]\n";
 
 /// A configuration of the store, one rule and this.
-fn with(more: &str) -> String {
+pub fn with(more: &str) -> String {
     format!("{STORE}{RULE}{more}")
 }
 
 #[track_caller]
-fn one_error(more: &str, expect: &str) {
+pub fn one_error(more: &str, expect: &str) {
     let text = with(more);
     let errors = errors(&text);
     assert_eq!(errors.len(), 1, "{errors:?}");
@@ -105,9 +126,9 @@ fn defaults() {
 #[test]
 fn everything() {
     let folder = Folder::new("everything");
-    for name in ["s.pem", "s.key", "ca.pem"] {
-        folder.write(name, "");
-    }
+    folder.certificate("s", 30);
+    folder.certificate("b", 30);
+    fs::copy(folder.0.join("s.pem"), folder.0.join("ca.pem")).unwrap();
     folder.write("tls-only.json", POLICY);
     folder.write("finance.json", POLICY);
     let path = folder.write("sealgate.yaml", "");
@@ -115,10 +136,10 @@ fn everything() {
 account: 222233334444
 listen:
   - address: 127.0.0.1:8080
-    proxy_protocol: false
-    serve: all
+    proxy_protocol: true
+    serve: health
   - address: "[::1]:8443"
-    tls: {cert: s.pem, key: s.key, min_version: 1.3}
+    tls: {cert: s.pem, key: s.key, min_version: 1.3, client_ca: ca.pem, client_auth: optional, certificates: [{cert: b.pem, key: b.key}]}
 admin: {address: "localhost:9090"}
 store:
   endpoint: "https://store.example:${PORT}"
@@ -128,6 +149,7 @@ store:
   response_timeout: 2m
 clients:
   - {access_key: AK, secret_key: "${APP_SECRET}", principal: "arn:aws:iam::111122223333:user/app"}
+  - {certificate: "spiffe://example/app", principal: "arn:aws:iam::111122223333:user/app"}
 policies: [tls-only.json]
 mode: report
 multipart: literal
@@ -152,7 +174,7 @@ limits:
   xml_bytes: 1MiB
   form_bytes: 10KiB
   linger: {bytes: 1MiB, time: 3s}
-audit: {stdout: false, file: audit.jsonl, when_blocked: count}
+audit: {stdout: false, file: audit.jsonl, rotate: {bytes: 1MiB, keep: null}, socket: audit.sock, when_blocked: count}
 shutdown: {drain: 1m}
 "#;
     let (config, warnings) = Config::parse(&path, text, &env).unwrap_or_else(|e| panic!("{e}"));
@@ -166,6 +188,17 @@ shutdown: {drain: 1m}
     assert_eq!(
         config.listen[1].tls.as_ref().unwrap().cert,
         folder.0.join("s.pem")
+    );
+    let tls = config.listen[1].tls.as_ref().unwrap();
+    assert_eq!(tls.client_auth, ClientAuth::Optional);
+    assert_eq!((tls.pairs().count(), tls.files().count()), (2, 5));
+    assert_eq!(
+        (config.listen[0].proxy_protocol, config.listen[0].serve),
+        (true, Serve::Health)
+    );
+    assert_eq!(
+        config.certificates[0].certificate.to_string(),
+        "spiffe://example/app"
     );
     assert_eq!(config.admin.unwrap().to_string(), "127.0.0.1:9090");
     assert_eq!(config.store.endpoint.authority(), "store.example:9000");
@@ -202,13 +235,20 @@ shutdown: {drain: 1m}
         rest.short.as_ref().unwrap().text,
         r#"{"require":{"sse":"aws:kms","key_ids":["a","b"]},"deny":["sse-c"],"tls":1.2}"#
     );
-    assert_eq!(rest.short.as_ref().unwrap().line, Some(27));
+    assert_eq!(rest.short.as_ref().unwrap().line, Some(28));
     assert_eq!(config.base_domains, ["s3.example.test"]);
     assert_eq!(config.hosts, ["gate.test", "127.0.0.1", "[::1]"]);
     assert_eq!(config.trusted_proxies[1].to_string(), "::1/128");
     assert_eq!(config.limits.idle_timeout, None);
     assert_eq!(config.limits.linger.time, Duration::from_secs(3));
     assert_eq!(config.audit.file, Some(folder.0.join("audit.jsonl")));
+    assert_eq!(config.audit.socket, Some(folder.0.join("audit.sock")));
+    let rotate = Rotate {
+        bytes: Some(1 << 20),
+        time: Some(Duration::from_hours(24)),
+        keep: None,
+    };
+    assert_eq!(config.audit.rotate, Some(rotate));
     assert!(!format!("{config:?}").contains("hunter2"));
     let masked = config.masked().to_string();
     assert!(
@@ -272,14 +312,7 @@ fn unreadable() {
 
 #[test]
 fn refuses_what_it_cannot_do() {
-    for more in [
-        "keys: {provider: local, file: keyring}",
-        "listen: [{address: '127.0.0.1:1', proxy_protocol: true}]",
-        "listen: [{address: '127.0.0.1:1', serve: health}]",
-        "clients: [{certificate: CN=app, principal: 'arn:aws:iam::111122223333:user/app'}]",
-        "audit: {socket: /run/audit.sock}",
-        "audit: {rotate: {bytes: 256MiB}}",
-    ] {
+    for more in ["keys: {provider: local, file: keyring}"] {
         one_error(more, "in this version");
     }
     for rule in [
@@ -323,8 +356,8 @@ fn single_errors() {
             "cannot read no.pem",
         ),
         (
-            "listen: [{address: '127.0.0.1:1', tls: {cert: Cargo.toml, key: Cargo.toml, min_version: '1.1'}}]",
-            "is not one of 1.2, 1.3",
+            "listen: [{address: '127.0.0.1:1', tls: {cert: no.pem, key: Cargo.toml, min_version: '1.2', client_auth: none}}]",
+            "cannot read no.pem",
         ),
         (
             "clients: [{access_key: a, principal: app}]",
@@ -392,6 +425,38 @@ fn single_errors() {
         got.len() == 2 && got[0].contains("is not a bucket's name"),
         "{got:?}"
     );
+}
+
+#[test]
+fn single_errors_of_listeners_and_clients() {
+    for (more, expect) in [
+        (
+            "listen: [{address: '127.0.0.1:1', proxy_protocol: true}]",
+            "trusted_proxies names nobody",
+        ),
+        (
+            "listen: [{address: '127.0.0.1:1', serve: metrics}]",
+            "is not one of all, health",
+        ),
+        (
+            "listen: [{address: '127.0.0.1:0'}, {address: '127.0.0.1:1'}]",
+            "port 0 is for a single listener",
+        ),
+        (
+            "clients: [{certificate: 'a b', principal: 'arn:aws:iam::111122223333:root'}]",
+            "is not a certificate's name",
+        ),
+        (
+            "clients: [{certificate: a, access_key: b, principal: 'arn:aws:iam::111122223333:root'}]",
+            "stands beside an access key",
+        ),
+        (
+            "clients: [{certificate: a, principal: 'arn:aws:iam::111122223333:root'}, {certificate: A, principal: 'arn:aws:iam::111122223333:root'}]",
+            "is there twice",
+        ),
+    ] {
+        one_error(more, expect);
+    }
 }
 
 #[test]
@@ -516,14 +581,6 @@ fn rules_that_never_apply() {
 }
 
 #[test]
-fn where_stdout_goes() {
-    let audit = |more: &str| parse(&with(more)).unwrap().0.audit.stdout;
-    assert!(audit("audit: {}"));
-    assert!(!audit("audit: {file: a.jsonl}"));
-    assert!(audit("audit: {file: a.jsonl, stdout: true}"));
-}
-
-#[test]
 fn many_errors_end() {
     let text = format!("{STORE}rules:\n{}", "- {buket: a}\n".repeat(2000));
     assert_eq!(errors(&text).len(), 200);
@@ -542,4 +599,107 @@ proptest! {
     ) {
         let _ = parse(&format!("{name}: {value}"));
     }
+}
+
+#[cfg(feature = "gate")]
+#[test]
+fn certificates_are_read() {
+    let folder = Folder::new("certificates");
+    folder.certificate("a", 30);
+    folder.certificate("b", 30);
+    folder.certificate("old", -1);
+    folder.write("empty", "");
+    let path = folder.write("sealgate.yaml", "");
+    let read = |tls: &str| {
+        let text = format!("{STORE}listen: [{{address: '127.0.0.1:1', tls: {{{tls}}}}}]\n{RULE}");
+        match Config::parse(&path, &text, &env) {
+            Ok((_, warnings)) => warnings.iter().map(ToString::to_string).collect(),
+            Err(errors) => errors
+                .problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+        }
+    };
+    assert_eq!(read("cert: a.pem, key: a.key"), Vec::<String>::new());
+    for (tls, field, message) in [
+        (
+            "cert: a.pem, key: b.key",
+            "listen[0].tls.key",
+            "does not fit",
+        ),
+        (
+            "cert: a.key, key: a.key",
+            "listen[0].tls.cert",
+            "no certificate in PEM",
+        ),
+        (
+            "cert: a.pem, key: a.pem",
+            "listen[0].tls.cert",
+            "no private key in PEM",
+        ),
+        (
+            "cert: a.pem, key: empty",
+            "listen[0].tls.key",
+            "no private key in PEM",
+        ),
+        (
+            "cert: old.pem, key: old.key",
+            "listen[0].tls.cert",
+            "expired on 20",
+        ),
+        (
+            "cert: a.pem, key: a.key, client_ca: empty",
+            "listen[0].tls.client_ca",
+            "no certificate",
+        ),
+        (
+            "cert: a.pem, key: a.key, client_auth: required",
+            "listen[0].tls.client_auth",
+            "needs client_ca",
+        ),
+        (
+            "cert: a.pem, key: a.key, client_ca: a.pem, client_auth: none",
+            "listen[0].tls.client_auth",
+            "no effect",
+        ),
+        (
+            "cert: a.pem, key: a.key, certificates: [{cert: b.pem, key: a.key}]",
+            "listen[0].tls.certificates[0].key",
+            "does not fit",
+        ),
+    ] {
+        let got = read(tls);
+        assert!(
+            got.len() == 1 && got[0].contains(&format!("{field}: ")) && got[0].contains(message),
+            "{tls}: {got:?}"
+        );
+    }
+    let both = read(
+        "cert: a.pem, key: b.key, min_version: '1.1', certificates: [{cert: empty, key: a.key}]",
+    );
+    assert_eq!(both.len(), 3, "{both:?}");
+    let store = |tls: &str| {
+        let text = format!("store: {{endpoint: 'https://h', tls: {{{tls}}}}}\n{RULE}");
+        Config::parse(&path, &text, &env)
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    };
+    folder.write(
+        "mixed.pem",
+        &["a.pem", "a.key"]
+            .map(|name| fs::read_to_string(folder.0.join(name)).unwrap())
+            .concat(),
+    );
+    assert_eq!(store("ca: a.pem, cert: a.pem, key: a.key"), Ok(()));
+    assert!(
+        store("ca: mixed.pem")
+            .unwrap_err()
+            .contains("more than certificates")
+    );
+    assert!(
+        store("cert: a.pem, key: b.key")
+            .unwrap_err()
+            .contains("does not fit")
+    );
 }

@@ -1,7 +1,7 @@
 //! What a configuration says, once it has been read: plain values, nothing left to parse.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::glob;
 use super::secret::Secret;
 use crate::policy::{Multipart, Policy, Principal};
+use crate::transit::CertificateName;
 
 /// A whole configuration, validated. Made by [`Config::load`](super::Config::load).
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub store: Store,
     /// The callers that are known by their access key. Default: none.
     pub clients: Vec<Client>,
+    /// The callers that are known by their certificate, in the order in which they are tried. Default: none.
+    pub certificates: Vec<CertificateClient>,
     /// Policies that are always evaluated, scoped by their own Resources. Default: none.
     pub policies: Vec<PolicySource>,
     /// The rules in the order in which they are tried. Default: none, so every bucket is refused.
@@ -34,7 +37,7 @@ pub struct Config {
     pub base_domains: Vec<String>,
     /// The hosts that requests may name beside the base domains and what is below them, without port. Default: none, which means any.
     pub hosts: Vec<String>,
-    /// The peers whose `X-Forwarded-For` counts. Default: none.
+    /// The peers whose `X-Forwarded-For`, `X-Forwarded-Proto` and PROXY protocol headers count. Default: none.
     pub trusted_proxies: Vec<IpNet>,
     /// How long the store may stay silent before Sealgate answers 100 itself. Default 200 ms.
     pub continue_timeout: Duration,
@@ -81,6 +84,20 @@ pub struct Listener {
     pub address: SocketAddr,
     /// TLS, where the listener speaks it. Default: in the clear.
     pub tls: Option<ListenerTls>,
+    /// Whether [`Config::trusted_proxies`] must begin a connection with a PROXY protocol header. Default `false`.
+    pub proxy_protocol: bool,
+    /// What is served. Default [`Serve::All`].
+    pub serve: Serve,
+}
+
+/// What a listener serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serve {
+    /// S3.
+    #[default]
+    All,
+    /// `/healthz` and `/readyz`; all else is refused.
+    Health,
 }
 
 /// The TLS of a listener.
@@ -92,6 +109,42 @@ pub struct ListenerTls {
     pub key: PathBuf,
     /// The lowest version that is spoken. Default 1.2.
     pub min_version: TlsVersion,
+    /// The authorities of client certificates, PEM. Default: clients are not asked for one.
+    pub client_ca: Option<PathBuf>,
+    /// Whether clients show a certificate. Default: [`ClientAuth::Required`] beside `client_ca`, else [`ClientAuth::None`].
+    pub client_auth: ClientAuth,
+    /// Further chains and keys, chosen by SNI. Default: none.
+    pub certificates: Vec<(PathBuf, PathBuf)>,
+}
+
+impl ListenerTls {
+    /// Every chain with its key, the one for unknown names first.
+    pub fn pairs(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        std::iter::once((self.cert.as_path(), self.key.as_path())).chain(
+            self.certificates
+                .iter()
+                .map(|(c, k)| (c.as_path(), k.as_path())),
+        )
+    }
+
+    /// Every file.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.pairs()
+            .flat_map(|(cert, key)| [cert, key])
+            .chain(self.client_ca.as_deref())
+    }
+}
+
+/// Whether clients show a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// They are not asked.
+    #[default]
+    None,
+    /// They may; one that is shown must be of `client_ca`.
+    Optional,
+    /// Without one there is no connection.
+    Required,
 }
 
 /// A TLS version that Sealgate speaks.
@@ -187,6 +240,15 @@ pub struct Client {
     pub access_key: String,
     /// Its secret key. Kept, and not used in this version: the store checks signatures.
     pub secret_key: Option<Secret>,
+    /// Who it is.
+    pub principal: Principal,
+}
+
+/// A caller that is known by its certificate.
+#[derive(Clone, Debug)]
+pub struct CertificateClient {
+    /// What its certificate says.
+    pub certificate: CertificateName,
     /// Who it is.
     pub principal: Principal,
 }
@@ -330,12 +392,37 @@ pub struct Linger {
 /// Where audit lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
-    /// Whether lines go to standard output. Default: where there is no file.
+    /// Whether lines go to standard output. Default: where there is neither a file nor a socket.
     pub stdout: bool,
     /// The file that lines are appended to. Default: none.
     pub file: Option<PathBuf>,
+    /// When the file is put aside and a new one begun. Default: never.
+    pub rotate: Option<Rotate>,
+    /// The Unix socket that lines are sent to, a stream's or a syslog daemon's. Default: none.
+    pub socket: Option<PathBuf>,
     /// What happens to requests while lines cannot be written. Default [`WhenBlocked::Refuse`].
     pub when_blocked: WhenBlocked,
+}
+
+/// When the audit file is put aside and a new one begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotate {
+    /// Before it would have more bytes than these. Default 256 MiB; 1 or more.
+    pub bytes: Option<u64>,
+    /// When it is so old. Default 24 h; more than 0.
+    pub time: Option<Duration>,
+    /// How many rotated files stay. Default 14; 1 or more.
+    pub keep: Option<u64>,
+}
+
+impl Default for Rotate {
+    fn default() -> Self {
+        Self {
+            bytes: Some(256 << 20),
+            time: Some(Duration::from_hours(24)),
+            keep: Some(14),
+        }
+    }
 }
 
 /// What happens to requests while audit lines cannot be written.
@@ -378,6 +465,8 @@ impl Default for Audit {
         Self {
             stdout: true,
             file: None,
+            rotate: None,
+            socket: None,
             when_blocked: WhenBlocked::Refuse,
         }
     }

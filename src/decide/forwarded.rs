@@ -1,9 +1,11 @@
-//! The client's address behind proxies that are trusted.
+//! The client's address and TLS behind proxies that are trusted.
 
 use std::net::IpAddr;
 
 use http::HeaderMap;
 use ipnet::IpNet;
+
+use crate::policy::UNKNOWN_TLS;
 
 /// Where a request comes from: the socket's peer or, where that is a trusted proxy, the right-most address of
 /// `X-Forwarded-For` that is not trusted. What cannot be read ends the walk: beyond it nothing can be believed.
@@ -30,6 +32,31 @@ pub fn source_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
         }
     }
     nearest
+}
+
+/// The TLS of the client's connection: `own` is what Sealgate itself sees (or a trusted relay told), which holds unless a trusted
+/// proxy speaks HTTP in between. Then its `X-Forwarded-Proto` counts, of several values the right-most, and anything but
+/// `https` is plain HTTP; so is a proxy that forwards for somebody and does not say how that one came.
+#[must_use]
+pub fn client_tls(
+    peer: IpAddr,
+    own: Option<&'static str>,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+) -> Option<&'static str> {
+    if !trusted.iter().any(|net| net.contains(&peer)) {
+        return own;
+    }
+    match headers.get_all("x-forwarded-proto").iter().next_back() {
+        Some(line) => {
+            let last = line.as_bytes().rsplit(|&b| b == b',').next()?;
+            last.trim_ascii()
+                .eq_ignore_ascii_case(b"https")
+                .then_some(UNKNOWN_TLS)
+        }
+        None if headers.contains_key("x-forwarded-for") => None,
+        None => own,
+    }
 }
 
 #[cfg(test)]
@@ -66,5 +93,50 @@ mod tests {
         assert_eq!(from("127.0.0.1", &[], nets), "127.0.0.1");
         assert_eq!(from("127.0.0.1", &["10.0.0.1"], nets), "10.0.0.1");
         assert_eq!(from("127.0.0.1", &["198.51.100.7"], &[]), "127.0.0.1");
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_tells_of_tls() {
+        let tls = |peer: &str, own, lines: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(*name, value.parse().unwrap());
+            }
+            client_tls(
+                peer.parse().unwrap(),
+                own,
+                &headers,
+                &["127.0.0.1/32".parse().unwrap()],
+            )
+        };
+        let proto = "x-forwarded-proto";
+        let (near, far) = ("127.0.0.1", "192.0.2.1");
+        assert_eq!(tls(near, None, &[(proto, "https")]), Some("unknown"));
+        assert_eq!(tls(near, None, &[(proto, "HTTPS ")]), Some("unknown"));
+        assert_eq!(tls(near, None, &[(proto, "http, https")]), Some("unknown"));
+        assert_eq!(
+            tls(near, None, &[(proto, "http"), (proto, "https")]),
+            Some("unknown")
+        );
+        assert_eq!(tls(near, Some("1.3"), &[(proto, "https")]), Some("unknown"));
+        for odd in [
+            "http",
+            "https, http",
+            "https,",
+            "",
+            "wss",
+            "https;",
+            "\"https\"",
+        ] {
+            assert_eq!(tls(near, Some("1.3"), &[(proto, odd)]), None, "{odd}");
+        }
+        assert_eq!(tls(near, None, &[(proto, "https"), (proto, "http")]), None);
+        assert_eq!(tls(near, Some("1.2"), &[]), Some("1.2"));
+        assert_eq!(
+            tls(near, Some("1.2"), &[("x-forwarded-for", "192.0.2.1")]),
+            None
+        );
+        assert_eq!(tls(far, None, &[(proto, "https")]), None);
+        assert_eq!(tls(far, Some("1.2"), &[(proto, "http")]), Some("1.2"));
     }
 }

@@ -9,10 +9,11 @@ use std::{
 use super::{Denial, Facts, Object, Verdict};
 use crate::{
     audit::Reason,
-    config::{Config, Mode, PolicySource, glob},
+    config::{CertificateClient, Config, Mode, PolicySource, glob},
     policy::{Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target},
     s3::{self, Action, Actions, Needed, Resource},
     sigv4::SignatureVersion,
+    transit::Identity,
 };
 
 /// A compiled policy and what messages call it.
@@ -84,6 +85,7 @@ pub struct Keeper {
     always: Vec<Named>,
     rules: Vec<Rule>,
     clients: HashMap<String, Principal>,
+    certificates: Vec<CertificateClient>,
 }
 
 /// What one action on one thing comes to.
@@ -123,6 +125,7 @@ impl Keeper {
             always: config.policies.iter().map(Named::of).collect(),
             rules,
             clients,
+            certificates: config.certificates.clone(),
         }
     }
 
@@ -130,6 +133,17 @@ impl Keeper {
     #[must_use]
     pub fn principal(&self, access_key: &str) -> Option<&Principal> {
         self.clients.get(access_key)
+    }
+
+    /// Whose certificate this is: of those that match, the first. Nobody's once it has expired (`now`: seconds since 1970),
+    /// however long its connection lasts.
+    #[must_use]
+    pub fn certified(&self, identity: &Identity, now: i64) -> Option<&Principal> {
+        self.certificates
+            .iter()
+            .find(|client| client.certificate.matches(identity))
+            .filter(|_| now <= identity.not_after)
+            .map(|client| &client.principal)
     }
 
     /// Decides a request by its head. What its body names is asked for by [`Keeper::object`] and [`Keeper::form`].

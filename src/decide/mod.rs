@@ -6,7 +6,7 @@ mod forwarded;
 mod keeper;
 mod verdict;
 
-pub use forwarded::source_ip;
+pub use forwarded::{client_tls, source_ip};
 pub use keeper::Keeper;
 pub use verdict::{Denial, Facts, Object, Verdict};
 

@@ -20,11 +20,11 @@ pub struct Facts<'a> {
     pub routed: &'a Routed<'a>,
     /// What it claims of its signer.
     pub claim: &'a Claim<'a>,
-    /// Who that is, where the access key is known.
+    /// Who that is, where the certificate or the access key is known.
     pub principal: Option<&'a Principal>,
     /// The client's address, after trusted proxies.
     pub ip: IpAddr,
-    /// The version of TLS on the client's side, `1.2` or `1.3`; `None` for plain HTTP.
+    /// The version of TLS on the client's side, `1.0` to `1.3` or [`UNKNOWN_TLS`](crate::policy::UNKNOWN_TLS); `None` for plain HTTP.
     pub tls: Option<&'a str>,
     /// Milliseconds since 1970.
     pub now_ms: i64,

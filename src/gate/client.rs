@@ -10,6 +10,8 @@ use bytes::BytesMut;
 use pingora::protocols::{SocketDigest, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::transit::Identity;
+
 /// What a client's bytes come and go through.
 pub trait Link: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     /// The socket under it, where it has one of its own.
@@ -35,14 +37,16 @@ impl Link for Stream {
 /// Facts of a client's connection that hold for all its requests.
 #[derive(Debug)]
 pub struct Client {
-    /// The socket's peer address.
+    /// The socket's peer address or, from a trusted relay, the one that its PROXY protocol header names.
     pub ip: IpAddr,
-    /// The TLS version, `1.2` or `1.3`; `None` without TLS.
+    /// The TLS version, `1.2` or `1.3`, or what a trusted relay tells; `None` without TLS.
     pub tls: Option<&'static str>,
+    /// What its certificate says, where it showed one; its chain is verified.
+    pub certificate: Option<Identity>,
 }
 
 impl Client {
-    /// The facts of `stream`.
+    /// The facts of a socket.
     pub fn of(stream: &Stream) -> Self {
         let socket = stream.get_socket_digest();
         let ip = socket
@@ -53,14 +57,8 @@ impl Client {
             .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |a| a.ip().to_canonical());
         Self {
             ip,
-            tls: stream.get_ssl_digest().map(|d| {
-                // No other versions are spoken.
-                if d.version.ends_with('3') {
-                    "1.3"
-                } else {
-                    "1.2"
-                }
-            }),
+            tls: None,
+            certificate: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -22,6 +22,7 @@ pub struct Most {
 #[derive(Debug, Default)]
 pub struct Connections {
     all: AtomicUsize,
+    refused: AtomicU64,
     by_source: Mutex<HashMap<IpAddr, u64>>,
 }
 
@@ -32,9 +33,23 @@ impl Connections {
         self.all.load(Ordering::Acquire)
     }
 
+    /// Connections that were one too many, so far.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// Counts a connection from `source` until the guard is dropped; `None`: it is one too many.
     #[must_use]
     pub fn admit(self: &Arc<Self>, source: IpAddr, most: Most) -> Option<Open> {
+        let open = self.try_admit(source, most);
+        if open.is_none() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        open
+    }
+
+    fn try_admit(self: &Arc<Self>, source: IpAddr, most: Most) -> Option<Open> {
         let before = self.all.fetch_add(1, Ordering::AcqRel) as u64;
         // From here on the guard gives back what was taken.
         let mut open = Open {
@@ -44,16 +59,7 @@ impl Connections {
         if most.all.is_some_and(|most| before >= most) {
             return None;
         }
-        if let Some(most) = most.from_one {
-            let mut by_source = self.by_source();
-            let count = by_source.entry(source).or_default();
-            if *count >= most {
-                return None;
-            }
-            *count += 1;
-            open.source = Some(source);
-        }
-        Some(open)
+        open.from(source, most.from_one).then_some(open)
     }
 
     fn by_source(&self) -> MutexGuard<'_, HashMap<IpAddr, u64>> {
@@ -68,6 +74,26 @@ impl Connections {
 pub struct Open {
     connections: Arc<Connections>,
     source: Option<IpAddr>,
+}
+
+impl Open {
+    /// Counts the connection for `source`, which has none of its own yet; false: it is one too many.
+    #[must_use]
+    pub fn from(&mut self, source: IpAddr, most: Option<u64>) -> bool {
+        let Some(most) = most else {
+            return true;
+        };
+        let mut by_source = self.connections.by_source();
+        let count = by_source.entry(source).or_default();
+        if *count >= most {
+            self.connections.refused.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        *count += 1;
+        drop(by_source);
+        self.source = Some(source);
+        true
+    }
 }
 
 impl Drop for Open {
@@ -107,7 +133,7 @@ mod tests {
         assert!(connections.admit(ip(1), most).is_none());
         let third = connections.admit(ip(2), most).unwrap();
         assert!(connections.admit(ip(3), most).is_none());
-        assert_eq!(connections.open(), 3);
+        assert_eq!((connections.open(), connections.refused()), (3, 2));
         drop(third);
         drop(first);
         assert_eq!(connections.by_source().len(), 1);

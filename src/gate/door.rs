@@ -14,9 +14,12 @@ use pingora_timeout::timeout;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
-    client::{Client, Link, Rest},
+    client::{Client, Rest},
+    connections::Most,
+    enter::{Entered, enter, is_relayed},
     forward::{After, forward},
     h2::{self, Preface},
+    health,
     judge::{Arrived, judge},
     linger::Linger,
     parsed::Parsed,
@@ -25,6 +28,7 @@ use super::{
     request::Ctx,
     shared::Shared,
 };
+use crate::config::Serve;
 use crate::http1::head::{Framing, Head, HeadError, HeadLimits, examine};
 
 /// What a connection is allowed.
@@ -69,25 +73,34 @@ impl ServerApp for Door {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let client = Arc::new(Client::of(&stream));
         let live = &self.0;
-        let connections = &live.process.connections;
-        match connections.admit(client.ip, live.current().most) {
-            Some(_open) => serve(live, client, stream, shutdown).await,
+        let gate = live.current();
+        let peer = Client::of(&stream).ip;
+        let relayed = is_relayed(&gate, &stream, peer);
+        let most = gate.most;
+        let at_first = Most {
+            from_one: most.from_one.filter(|_| !relayed),
+            ..most
+        };
+        let Some(mut open) = live.process.connections.admit(peer, at_first) else {
             // Not answered: whoever opens too many must not cost an answer each.
-            None => live.process.metrics.turned_away(),
+            return None;
+        };
+        let entered = enter(&gate, stream).await?;
+        drop(gate);
+        if relayed && !open.from(entered.client.ip, most.from_one) {
+            return None;
         }
+        serve(live, entered, shutdown).await;
         None
     }
 }
 
 /// Serves one connection.
-async fn serve(live: &Arc<Live>, client: Arc<Client>, stream: Stream, shutdown: &ShutdownWatch) {
-    let mut rest = Rest {
-        stream: Box::new(stream),
-        ahead: BytesMut::new(),
-    };
-    let mut first = true;
+async fn serve(live: &Arc<Live>, entered: Entered, shutdown: &ShutdownWatch) {
+    let (client, mut rest) = (Arc::new(entered.client), entered.rest);
+    // Health alone is asked for in HTTP/1.
+    let mut first = matches!(entered.serve, Serve::All);
     loop {
         let limits = live.current().door;
         let arrived = arrival(
@@ -107,7 +120,13 @@ async fn serve(live: &Arc<Live>, client: Arc<Client>, stream: Stream, shutdown: 
                 Ok(parsed) => {
                     let ending = *shutdown.borrow() || gate.process.is_draining();
                     let keep = head.http11 && !parsed.closes() && !ending;
-                    match request(gate, &client, &mut rest, &head, &parsed, keep).await {
+                    let done = match entered.serve {
+                        Serve::All => request(gate, &client, &mut rest, &head, &parsed, keep).await,
+                        Serve::Health => {
+                            health::answer(gate, &client, &mut rest, &head, &parsed, keep).await
+                        }
+                    };
+                    match done {
                         After::Keep => {
                             if rest.ahead.is_empty() {
                                 // An idle connection keeps no buffer.
@@ -231,7 +250,10 @@ async fn first_bytes(rest: &mut Rest, mut idle: Duration, process: &Process) -> 
 /// Reads what is there and appends it to `ahead`.
 ///
 /// Through a buffer that all connections of a thread share, so that one that waits costs none.
-pub async fn read_some(stream: &mut Box<dyn Link>, ahead: &mut BytesMut) -> std::io::Result<usize> {
+pub async fn read_some<L: AsyncRead + Unpin>(
+    stream: &mut L,
+    ahead: &mut BytesMut,
+) -> std::io::Result<usize> {
     thread_local! {
         static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
     }

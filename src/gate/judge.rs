@@ -11,7 +11,7 @@ use super::{answer::Answer, body::Inspector, client::Client, request::Ctx, share
 use crate::{
     audit::{Decision, Reason},
     config::Denial as Told,
-    decide::{Denial, Facts, Verdict, source_ip},
+    decide::{Denial, Facts, Verdict, client_tls, source_ip},
     http1::head::{Expectation, Framing},
     policy::Principal,
     s3::{self, ErrorCode, Operation, RequestHead, Routed, S3Error},
@@ -49,7 +49,9 @@ pub fn judge(
     if let Framing::Length(n) = arrived.framing {
         ctx.announced = n;
     }
-    ctx.source_ip = source_ip(arrived.client.ip, head.headers, &shared.trusted_proxies);
+    let (client, trusted) = (arrived.client, &shared.trusted_proxies);
+    ctx.source_ip = source_ip(client.ip, head.headers, trusted);
+    ctx.tls = client_tls(client.ip, client.tls, head.headers, trusted);
     let answer = examine(shared, head, arrived, ctx).err();
     if answer.is_some() {
         ctx.bytes_refused = ctx.announced;
@@ -86,6 +88,7 @@ fn examine(
     too_much(shared, ctx)?;
     let facts = facts(shared, ctx, head, &routed, &claim, None);
     ctx.principal = facts.principal.map(|p| p.arn().to_owned());
+    ctx.verified = certified(shared, ctx, facts.now_ms).is_some();
     let request = SseRequest::of(&routed, head);
     ctx.sse_requested = requested(&request);
     settle(shared, ctx, shared.keeper.request(&facts), facts.principal)?;
@@ -138,19 +141,29 @@ pub fn facts<'a>(
     claim: &'a Claim<'a>,
     form: Option<&'a HeaderMap>,
 ) -> Facts<'a> {
+    let now_ms = now_ms();
     Facts {
         head,
         routed,
         claim,
-        principal: claim
-            .access_key
-            .as_deref()
-            .and_then(|key| shared.keeper.principal(key)),
+        // What a certificate proves wins over what a signature claims.
+        principal: certified(shared, ctx, now_ms).or_else(|| {
+            claim
+                .access_key
+                .as_deref()
+                .and_then(|key| shared.keeper.principal(key))
+        }),
         ip: ctx.source_ip,
-        tls: ctx.client.as_ref().and_then(|c| c.tls),
-        now_ms: now_ms(),
+        tls: ctx.tls,
+        now_ms,
         form,
     }
+}
+
+/// Whom the connection's certificate proves.
+fn certified<'a>(shared: &'a Shared, ctx: &Ctx, now_ms: i64) -> Option<&'a Principal> {
+    let identity = ctx.client.as_ref()?.certificate.as_ref()?;
+    shared.keeper.certified(identity, now_ms / 1000)
 }
 
 /// Notes a verdict; an answer where it denies.
@@ -200,7 +213,7 @@ pub fn encryption(
     request: &SseRequest<'_>,
 ) -> Result<(), Answer> {
     let channel = Channel {
-        tls: ctx.client.as_ref().is_some_and(|c| c.tls.is_some()),
+        tls: ctx.tls.is_some(),
         allow_plain_http: shared.sse_c_over_http,
         kms_needs_v4: false,
         signed_v4: true,

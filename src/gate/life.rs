@@ -30,6 +30,8 @@ pub struct Signals {
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
+        // A file that may not grow (RLIMIT_FSIZE) is an error of write, as a full disk is, and not the end of the process.
+        let _may_not_grow = signal(SignalKind::from_raw(libc::SIGXFSZ));
         let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hang_up)) = (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),

@@ -1,15 +1,18 @@
 //! The proxy itself: the only room that knows pingora.
 
+mod ahead;
 mod answer;
 mod body;
 mod client;
 mod connections;
 mod door;
+mod enter;
 mod exchange;
 mod forward;
 mod h2;
 mod h2_head;
 mod h2_stream;
+mod health;
 mod ids;
 mod judge;
 mod life;
@@ -24,17 +27,18 @@ mod reply;
 mod request;
 mod shared;
 mod store;
+mod tls;
 mod upload;
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pingora::{
-    listeners::{ListenerConfig, tls::TlsSettings},
+    listeners::ListenerConfig,
     protocols::l4::stream::L4BufferSettings,
     server::{
         RunArgs, Server,
@@ -45,14 +49,12 @@ use pingora::{
 
 pub use process::{Live, Process};
 
-use crate::{
-    audit::AuditError,
-    config::{Config, TlsVersion},
-};
+use crate::{audit::AuditError, config::Config, tls::MaterialError};
 
 /// Header fields that are parsed at most.
 const MOST_FIELDS: usize = 256;
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
+const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -74,16 +76,13 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// TLS cannot be set up.
-    #[error("TLS cannot be set up with {}: {message}; both files must be PEM and fit together", path.display())]
+    #[error("TLS cannot be set up for {address}: {source}")]
     Tls {
-        /// The certificate.
-        path: PathBuf,
+        /// The listener.
+        address: SocketAddr,
         /// What is wrong.
-        message: String,
+        source: MaterialError,
     },
-    /// What this version cannot do.
-    #[error("{0}")]
-    NotAvailable(&'static str),
     /// There is no place where listeners could be taken over.
     #[error("--upgrade takes the listeners over through upgrade_socket, which is not configured")]
     NoUpgradeSocket,
@@ -118,15 +117,14 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
         Start::Upgrade => server(config, upgrade_socket.as_deref(), true),
     };
     let mut server = server;
-    let live = Arc::new(Live::new(config, start)?);
+    let live = Arc::new(Live::new(config)?);
     let mut service = Service::new("gate".to_owned(), door::Door(Arc::clone(&live)));
     for listener in &config.listen {
-        let mut endpoint = ListenerConfig::tcp(listener.address.to_string())
-            .l4_buffer(L4BufferSettings::unbuffered());
-        if let Some(tls) = &listener.tls {
-            endpoint = endpoint.tls(tls_settings(tls)?);
-        }
-        service.add_listener(endpoint);
+        // What comes before HTTP, TLS included, is `enter`'s.
+        service.add_listener(
+            ListenerConfig::tcp(listener.address.to_string())
+                .l4_buffer(L4BufferSettings::unbuffered()),
+        );
     }
     server.add_service(service);
     if let Some(address) = config.admin {
@@ -192,32 +190,20 @@ fn free(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-fn tls_settings(tls: &crate::config::ListenerTls) -> Result<TlsSettings, StartError> {
-    if tls.min_version == TlsVersion::V1_3 {
-        return Err(StartError::NotAvailable(
-            "listen.tls.min_version \"1.3\" is not available in this version: demand it with a policy on s3:TlsVersion (tls: \"1.3\" in the short form)",
-        ));
-    }
-    let (cert, key) = (
-        tls.cert.display().to_string(),
-        tls.key.display().to_string(),
-    );
-    let mut settings = TlsSettings::intermediate(&cert, &key).map_err(|e| StartError::Tls {
-        path: tls.cert.clone(),
-        message: e.to_string(),
-    })?;
-    settings.enable_h2();
-    Ok(settings)
-}
-
 /// Lines of reads wait for company where there are many; not longer than this.
 fn flush_regularly(live: &Arc<Live>) {
     let weak = Arc::downgrade(live);
     std::thread::spawn(move || {
+        let mut looked = Instant::now();
         while let Some(live) = weak.upgrade() {
             // What fails is counted, and refuses requests where the configuration says so.
             let _ = live.process.audit.flush();
-            live.current().store.reap();
+            let current = live.current();
+            current.store.reap();
+            if looked.elapsed() >= LOOK_AT_FILES_EVERY {
+                looked = Instant::now();
+                current.entries.refresh(&live.process.metrics.transport);
+            }
             drop(live);
             std::thread::sleep(FLUSH_EVERY);
         }

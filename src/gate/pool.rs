@@ -47,6 +47,11 @@ impl<S: AsyncRead + Unpin> Pool<S> {
         drop(too_many);
     }
 
+    /// How many are kept.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Closes what has been idle for too long.
     pub fn reap(&self) {
         let mut idle = self.lock();

@@ -8,7 +8,9 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::{Start, StartError, body::Pool, connections::Connections, ids::Ids, shared::Shared};
+use super::{
+    StartError, body::Pool, connections::Connections, ids::Ids, shared::Shared, store::Uses,
+};
 use crate::{
     audit::{AuditError, AuditSink, Event, Metrics},
     config::{Config, WhenBlocked},
@@ -28,6 +30,8 @@ pub struct Process {
     pub held: Pool,
     /// Who is connected.
     pub connections: Arc<Connections>,
+    /// How requests came by their connections to the store.
+    pub store_uses: Arc<Uses>,
     /// Requests under way.
     active: AtomicUsize,
     /// Set when the process is to end.
@@ -41,16 +45,15 @@ impl Process {
     ///
     /// # Errors
     /// They cannot be opened.
-    pub fn new(config: &Config, start: Start) -> Result<Self, StartError> {
-        // The process that hands over still writes: what stands in its file is no accident.
-        let shared_file = start == Start::Upgrade;
+    pub fn new(config: &Config) -> Result<Self, StartError> {
         Ok(Self {
-            audit: AuditSink::open(&config.audit, shared_file)?,
+            audit: AuditSink::open(&config.audit)?,
             when_blocked: config.audit.when_blocked,
             metrics: Metrics::new()?,
             ids: Ids::default(),
             held: Pool::default(),
             connections: Arc::default(),
+            store_uses: Arc::default(),
             active: AtomicUsize::new(0),
             draining: watch::Sender::new(false),
             handed_over: AtomicBool::new(false),
@@ -73,6 +76,18 @@ impl Process {
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         self.when_blocked == WhenBlocked::Refuse && self.audit.is_blocked()
+    }
+
+    /// Why no request should be sent here now; none: it is ready.
+    #[must_use]
+    pub fn unready(&self) -> Option<&'static str> {
+        if self.is_draining() || self.is_handed_over() {
+            Some("ending")
+        } else if self.is_blocked() {
+            Some("audit lines cannot be written")
+        } else {
+            None
+        }
     }
 
     /// Whether the process is to end: no connection serves another request.
@@ -140,9 +155,9 @@ impl Live {
     ///
     /// # Errors
     /// It cannot be put into force.
-    pub fn new(config: &Config, start: Start) -> Result<Self, StartError> {
-        let process = Arc::new(Process::new(config, start)?);
-        let shared = Shared::first(config, Arc::clone(&process));
+    pub fn new(config: &Config) -> Result<Self, StartError> {
+        let process = Arc::new(Process::new(config)?);
+        let shared = Shared::first(config, Arc::clone(&process))?;
         Ok(Self {
             process,
             current: ArcSwap::from_pointee(shared),

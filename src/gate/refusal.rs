@@ -108,7 +108,7 @@ pub async fn answer(
     send(shared, rest, &bytes).await
 }
 
-/// Says in the log why requests are refused.
+/// A request that is refused because of the audit; the log is told once, by the sink itself.
 pub fn unrecorded(error: &AuditError) {
-    tracing::error!(%error, "an audit line cannot be written; requests are refused until it can");
+    tracing::debug!(%error, "a request is refused: its audit line cannot be written");
 }

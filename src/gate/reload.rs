@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
@@ -120,7 +121,16 @@ impl Reloader {
             }
         }
         let before = self.live.current();
-        let shared = Shared::after(&before, config);
+        let shared = match Shared::after(&before, config) {
+            Ok(shared) => shared,
+            // It was read without an error a moment ago: a file has changed since, and will be looked at again.
+            Err(error) => {
+                tracing::error!(%error, "the changed configuration cannot be used; the one before stays in force");
+                self.live.refuse(error.to_string());
+                self.live.process.metrics.reloaded(Reload::Refused);
+                return;
+            }
+        };
         let generation = shared.generation;
         self.live.replace(shared);
         self.live.process.metrics.reloaded(Reload::Applied);
@@ -131,12 +141,16 @@ impl Reloader {
 /// The parts of a configuration that are used once, when the process starts.
 fn fixed(config: &Config) -> Vec<(&'static str, String)> {
     vec![
-        ("listen", format!("{:?}", config.listen)),
+        ("listen[].address", format!("{:?}", addresses(config))),
         ("admin", format!("{:?}", config.admin)),
         ("audit", format!("{:?}", config.audit)),
         ("shutdown.drain", format!("{:?}", config.drain)),
         ("upgrade_socket", format!("{:?}", config.upgrade_socket)),
     ]
+}
+
+fn addresses(config: &Config) -> Vec<SocketAddr> {
+    config.listen.iter().map(|l| l.address).collect()
 }
 
 /// The configuration's file and those it names.

@@ -23,6 +23,7 @@ use crate::{
 pub struct Seen<'a> {
     method: &'a Method,
     user_agent: Option<&'a [u8]>,
+    trace_id: Option<&'a str>,
     bytes_in: u64,
 }
 
@@ -35,9 +36,27 @@ impl<'a> Seen<'a> {
                 .headers
                 .get(http::header::USER_AGENT)
                 .map(http::HeaderValue::as_bytes),
+            trace_id: parsed.headers.get("traceparent").and_then(trace_id),
             bytes_in,
         }
     }
+}
+
+/// The trace id of a `traceparent`, which passes on as it came (W3C Trace Context, section 3.2).
+fn trace_id(value: &http::HeaderValue) -> Option<&str> {
+    let mut parts = value.to_str().ok()?.trim().split('-');
+    let is_hex = |part: &str, digits: usize| {
+        part.len() == digits && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let (version, id, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let known = version != "00" || parts.next().is_none();
+    let valid = is_hex(version, 2)
+        && version != "ff"
+        && is_hex(id, 32)
+        && id.bytes().any(|b| b != b'0')
+        && is_hex(parent, 16)
+        && is_hex(flags, 2);
+    (known && valid).then_some(id)
 }
 
 /// The state of one request.
@@ -56,6 +75,10 @@ pub struct Ctx {
     pub key: Option<Vec<u8>>,
     /// After trusted proxies.
     pub source_ip: IpAddr,
+    /// The TLS version of the client's connection, after trusted proxies.
+    pub tls: Option<&'static str>,
+    /// Whether the principal is proved.
+    pub verified: bool,
     /// The caller's ARN.
     pub principal: Option<String>,
     /// `AES256`, `aws:kms`, `aws:kms:dsse`, `sse-c`.
@@ -117,6 +140,8 @@ impl Ctx {
             bucket: None,
             key: None,
             source_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            tls: None,
+            verified: false,
             principal: None,
             sse_requested: None,
             sse_confirmed: None,
@@ -200,8 +225,10 @@ impl Ctx {
             rule: self.rule.as_deref(),
             principal: self.principal.as_deref(),
             source_ip: Some(self.source_ip),
-            tls: self.client.as_ref().and_then(|c| c.tls),
+            verified: self.verified,
+            tls: self.tls,
             user_agent: seen.user_agent,
+            trace_id: seen.trace_id,
             sse_requested: self.sse_requested,
             sse_confirmed: self.sse_confirmed,
             bytes_in: seen.bytes_in,
@@ -220,5 +247,40 @@ impl Ctx {
             )
         };
         shared.process.record(&event, event.is_durable())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trace_id;
+    use http::HeaderValue;
+
+    #[test]
+    fn trace_ids_are_believed_where_they_are_well_formed() {
+        let id = "0af7651916cd43dd8448eb211c80319c";
+        let of = |text: &str| {
+            HeaderValue::from_str(text)
+                .ok()
+                .and_then(|value| trace_id(&value).map(str::to_owned))
+        };
+        assert_eq!(
+            of(&format!("00-{id}-b7ad6b7169203331-01")).as_deref(),
+            Some(id)
+        );
+        // A later version may say more.
+        assert_eq!(
+            of(&format!("01-{id}-b7ad6b7169203331-01-x")).as_deref(),
+            Some(id)
+        );
+        for bad in [
+            format!("00-{id}-b7ad6b7169203331-01-x"),
+            format!("ff-{id}-b7ad6b7169203331-01"),
+            format!("00-{}-b7ad6b7169203331-01", id.to_uppercase()),
+            format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)),
+            format!("00-{id}-b7ad6b71-01"),
+            "secret".to_owned(),
+        ] {
+            assert_eq!(of(&bad), None, "{bad}");
+        }
     }
 }

@@ -10,9 +10,10 @@ use ipnet::IpNet;
 use pingora::connectors::ConnectorOptions;
 
 use super::{
-    MOST_FIELDS,
+    MOST_FIELDS, StartError,
     connections::Most,
     door::DoorLimits,
+    enter::Entries,
     linger::Linger,
     process::Process,
     store::{Store, StoreAddress},
@@ -68,7 +69,9 @@ pub struct Shared {
     pub base_domains: Vec<String>,
     /// The hosts that may be named beside those; none: any.
     pub hosts: Vec<String>,
-    /// Whose `X-Forwarded-For` counts.
+    /// Where clients connect.
+    pub entries: Arc<Entries>,
+    /// Whose `X-Forwarded-For`, `X-Forwarded-Proto` and PROXY protocol headers count.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether SSE-C is accepted without TLS.
     pub sse_c_over_http: bool,
@@ -82,25 +85,44 @@ pub struct Shared {
 
 impl Shared {
     /// What the configuration says with which the process starts.
-    #[must_use]
-    pub fn first(config: &Config, process: Arc<Process>) -> Self {
-        Self::new(config, process, 1, store(config))
+    ///
+    /// # Errors
+    /// A file that it names cannot be used.
+    pub fn first(config: &Config, process: Arc<Process>) -> Result<Self, StartError> {
+        let entries = Arc::new(Entries::new(config)?);
+        let store = store(config, &process);
+        Ok(Self::new(config, process, 1, store, entries))
     }
 
     /// What the configuration says that takes the place of `before`.
-    #[must_use]
-    pub fn after(before: &Self, config: &Config) -> Self {
+    ///
+    /// # Errors
+    /// A file that it names cannot be used.
+    pub fn after(before: &Self, config: &Config) -> Result<Self, StartError> {
         let store = if before.store_config == config.store {
             // Its kept connections go on.
             Arc::clone(&before.store)
         } else {
-            store(config)
+            store(config, &before.process)
         };
+        let entries = before.entries.after(config)?;
         let process = Arc::clone(&before.process);
-        Self::new(config, process, before.generation + 1, store)
+        Ok(Self::new(
+            config,
+            process,
+            before.generation + 1,
+            store,
+            entries,
+        ))
     }
 
-    fn new(config: &Config, process: Arc<Process>, generation: u64, store: Arc<Store>) -> Self {
+    fn new(
+        config: &Config,
+        process: Arc<Process>,
+        generation: u64,
+        store: Arc<Store>,
+        entries: Arc<Entries>,
+    ) -> Self {
         let limits = &config.limits;
         let capped = |n: u64, most: u64| usize::try_from(n.min(most)).unwrap_or(usize::MAX);
         Self {
@@ -136,6 +158,7 @@ impl Shared {
             store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
             base_domains: base_domains(config),
             hosts: config.hosts.clone(),
+            entries,
             trusted_proxies: config.trusted_proxies.clone(),
             sse_c_over_http: config.sse_c_over_http == PlainHttp::Allow,
             denial: config.denial,
@@ -155,9 +178,15 @@ fn base_domains(config: &Config) -> Vec<String> {
     domains
 }
 
-fn store(config: &Config) -> Arc<Store> {
+fn store(config: &Config, process: &Process) -> Arc<Store> {
     let options = connector_options(config);
-    Arc::new(Store::new(address(config), STORE_CONNECTIONS_KEPT, options))
+    let uses = Arc::clone(&process.store_uses);
+    Arc::new(Store::new(
+        address(config),
+        STORE_CONNECTIONS_KEPT,
+        options,
+        uses,
+    ))
 }
 
 fn address(config: &Config) -> StoreAddress {

@@ -1,6 +1,14 @@
 //! Connections to the store: opened by pingora's connector, kept between requests in a [`Pool`](super::pool::Pool).
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use pingora::{
     connectors::{ConnectorOptions, TransportConnector},
@@ -56,33 +64,60 @@ pub enum ConnectError {
     Refused(Box<pingora::Error>),
 }
 
+/// How requests came by their connections to the store.
+#[derive(Debug, Default)]
+pub struct Uses {
+    opened: AtomicU64,
+    reused: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Uses {
+    /// Opened, used again, tried in vain.
+    #[must_use]
+    pub fn counts(&self) -> [u64; 3] {
+        [&self.opened, &self.reused, &self.failed].map(|n| n.load(Ordering::Relaxed))
+    }
+}
+
 /// The one store.
 pub struct Store {
+    uses: Arc<Uses>,
     address: StoreAddress,
     connector: TransportConnector,
     pool: Pool<Stream>,
 }
 
 impl Store {
-    /// Keeps at most `kept` idle connections; `options` name the CA bundle and the client certificate, if any.
+    /// Keeps at most `kept` idle connections; `options` name the CA bundle and the client certificate, if any; `uses` counts.
     #[must_use]
-    pub fn new(address: StoreAddress, kept: usize, options: ConnectorOptions) -> Self {
+    pub fn new(
+        address: StoreAddress,
+        kept: usize,
+        options: ConnectorOptions,
+        uses: Arc<Uses>,
+    ) -> Self {
         Self {
+            uses,
             pool: Pool::new(kept, address.idle_timeout),
             connector: TransportConnector::new(Some(options)),
             address,
         }
     }
 
-    /// Whether SSE-C keys may be sent to it is decided by this among others.
-    #[must_use]
-    pub fn address(&self) -> &StoreAddress {
-        &self.address
-    }
-
     /// An idle connection that is still open.
     pub fn kept(&self) -> Option<Stream> {
-        self.pool.take()
+        let kept = self.pool.take();
+        if kept.is_some() {
+            self.uses.reused.fetch_add(1, Ordering::Relaxed);
+        }
+        kept
+    }
+
+    /// Idle connections.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.pool.len()
     }
 
     /// Keeps a connection whose last response was read to its end.
@@ -100,6 +135,16 @@ impl Store {
     /// # Errors
     /// No address accepts it.
     pub async fn connect(&self) -> Result<Stream, ConnectError> {
+        let result = self.try_connect().await;
+        let count = match result {
+            Ok(_) => &self.uses.opened,
+            Err(_) => &self.uses.failed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        result
+    }
+
+    async fn try_connect(&self) -> Result<Stream, ConnectError> {
         let host = &self.address.host;
         let addresses = tokio::net::lookup_host((host.as_str(), self.address.port))
             .await

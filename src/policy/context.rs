@@ -93,6 +93,10 @@ impl Signing<'static> {
 /// A tag's key and value.
 type Tag<'a> = (Cow<'a, str>, Cow<'a, str>);
 
+/// TLS of a version that nobody tells: a trusted proxy says `https` and no more. `aws:SecureTransport` is true, and what
+/// asks for `s3:TlsVersion` is decided as for any fact that is not known: a Deny fires, an Allow does not.
+pub const UNKNOWN_TLS: &str = "unknown";
+
 /// The facts of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestContext<'a> {
@@ -104,7 +108,7 @@ pub struct RequestContext<'a> {
     pub signing: Signing<'a>,
     /// The client's address.
     pub ip: Option<IpAddr>,
-    /// The version of TLS on the client's side (`1.0` to `1.3`); `None` for plain HTTP.
+    /// The version of TLS on the client's side (`1.0` to `1.3`, or [`UNKNOWN_TLS`]); `None` for plain HTTP.
     pub tls: Option<&'a str>,
     /// The caller.
     pub principal: Option<&'a Principal>,
@@ -252,6 +256,7 @@ impl Context for RequestContext<'_> {
             Key::SseKmsKeyId => self.sse(&SSE_AWS_KMS_KEY_ID),
             Key::SseCustomerAlgorithm => self.sse(&SSE_CUSTOMER_ALGORITHM),
             Key::SecureTransport => Found::One(Value::Bool(self.tls.is_some())),
+            Key::TlsVersion if self.tls == Some(UNKNOWN_TLS) => Found::Unknown,
             Key::TlsVersion => Found::text(self.tls),
             Key::SourceIp => self
                 .ip

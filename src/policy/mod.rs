@@ -31,7 +31,7 @@ pub mod source;
 pub use action_set::ActionSet;
 pub use check::check;
 pub use compiled::{Keys, Policy};
-pub use context::{Multipart, RequestContext, Signing};
+pub use context::{Multipart, RequestContext, Signing, UNKNOWN_TLS};
 pub use document::{
     Clause, Condition, Document, Effect, PrincipalClause, PrincipalEntry, PrincipalKind,
     Principals, Scalar, Statement, Version,

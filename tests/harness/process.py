@@ -57,17 +57,18 @@ def _die_with_parent():
 
 
 class Process:
-    """A child process with its output in a file."""
+    """A child process with its output in a file, unless a descriptor is given for it."""
 
-    def __init__(self, name: str, argv: list, log: Path, env: dict | None = None, cwd: Path | None = None):
+    def __init__(self, name: str, argv: list, log: Path, env: dict | None = None, cwd: Path | None = None,
+                 stdout: int | None = None, stderr: int | None = None):
         self.name = name
         self.log = log
         self._out = open(log, "ab")
         self._child = subprocess.Popen(
             [str(a) for a in argv],
             stdin=subprocess.DEVNULL,
-            stdout=self._out,
-            stderr=subprocess.STDOUT,
+            stdout=self._out if stdout is None else stdout,
+            stderr=self._out if stderr is None else stderr,
             env={**os.environ, **(env or {})},
             cwd=cwd,
             preexec_fn=_die_with_parent if threading.current_thread() is threading.main_thread() else None,

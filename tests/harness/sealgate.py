@@ -40,9 +40,9 @@ class Sealgate:
     def endpoint(self) -> str:
         return f"http://{self.address}"
 
-    def start(self, ready: str = "/readyz") -> "Sealgate":
+    def start(self, ready: str = "/readyz", **streams: int) -> "Sealgate":
         self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False))
-        self.process = Process("sealgate", [sealgate(), "run", "--config", self.config_file], self.folder / "log")
+        self.process = Process("sealgate", [sealgate(), "run", "--config", self.config_file], self.folder / "log", **streams)
         self.process.wait_ready(lambda: listening(self.port) and self.admin(ready)[0] == 200)
         return self
 

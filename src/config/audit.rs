@@ -1,0 +1,125 @@
+//! Reading `audit`.
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use super::reader::{Fields, Node};
+use super::types::{Audit, Rotate, WhenBlocked};
+
+/// The longest path of a Unix socket, in bytes (unix(7): 108 with the zero that ends it).
+const SOCKET_PATH: usize = 107;
+
+/// Reads the map.
+pub fn audit(node: &Node<'_>) -> Option<Audit> {
+    let fields = node.fields(&["stdout", "file", "rotate", "socket", "when_blocked"])?;
+    let file = match fields.get("file") {
+        Some(node) => {
+            let path = node.reading.resolve(&node.text()?);
+            if path.is_dir() {
+                node.error(format!("{} is a folder", path.display()));
+            } else {
+                has_folder(&node, &path);
+            }
+            Some(path)
+        }
+        None => None,
+    };
+    let rotate = match fields.get("rotate") {
+        Some(node) => {
+            if file.is_none() {
+                node.error("is for a file, and there is none: give audit.file or remove it");
+            }
+            Some(rotate(&node))
+        }
+        None => None,
+    };
+    let socket = match fields.get("socket") {
+        Some(node) => Some(socket(&node)?),
+        None => None,
+    };
+    let elsewhere = file.is_some() || socket.is_some();
+    let stdout = match fields.get("stdout") {
+        Some(node) => node.flag(),
+        None => Some(!elsewhere),
+    };
+    let when_blocked = match fields.get("when_blocked") {
+        Some(node) => node.choice(&[
+            ("refuse", WhenBlocked::Refuse),
+            ("count", WhenBlocked::Count),
+        ]),
+        None => Some(WhenBlocked::default()),
+    };
+    if stdout == Some(false) && !elsewhere {
+        node.warn("goes nowhere: no request leaves an audit line");
+    }
+    Some(Audit {
+        stdout: stdout?,
+        file,
+        rotate,
+        socket,
+        when_blocked: when_blocked?,
+    })
+}
+
+fn has_folder(node: &Node<'_>, path: &Path) {
+    // A bare name's parent is the empty path.
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        node.error(format!("the folder of {} does not exist", path.display()));
+    }
+}
+
+fn socket(node: &Node<'_>) -> Option<PathBuf> {
+    let path = node.reading.resolve(&node.text()?);
+    // Its reader may come later.
+    if let Ok(meta) = path.metadata() {
+        if !meta.file_type().is_socket() {
+            node.error(format!("{} is not a Unix socket", path.display()));
+        }
+    } else {
+        has_folder(node, &path);
+    }
+    if path.as_os_str().as_bytes().len() > SOCKET_PATH {
+        node.error(format!(
+            "{} is too long for a Unix socket: {SOCKET_PATH} bytes are the most",
+            path.display()
+        ));
+    }
+    Some(path)
+}
+
+/// What the map leaves out keeps its default, and so does what is wrong, which is reported.
+fn rotate(node: &Node<'_>) -> Rotate {
+    let mut rotate = Rotate::default();
+    let Some(fields) = node.fields(&["bytes", "time", "keep"]) else {
+        return rotate;
+    };
+    bound(&fields, "bytes", Node::size, &mut rotate.bytes);
+    bound(&fields, "time", Node::time, &mut rotate.time);
+    bound(&fields, "keep", Node::count, &mut rotate.keep);
+    if rotate.bytes.is_none() && rotate.time.is_none() {
+        node.error("never rotates: give bytes or time, or remove it");
+    }
+    rotate
+}
+
+/// A bound that `null` takes away.
+fn bound<'t, T: Default + PartialEq>(
+    fields: &Fields<'t>,
+    name: &str,
+    read: impl FnOnce(&Node<'t>) -> Option<T>,
+    into: &mut Option<T>,
+) {
+    let Some(node) = fields.nullable(name) else {
+        return;
+    };
+    if node.is_null() {
+        *into = None;
+    } else if let Some(value) = read(&node) {
+        if value == T::default() {
+            node.error("is 0, which leaves no line its file; null is no bound");
+        }
+        *into = Some(value);
+    }
+}

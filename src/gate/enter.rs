@@ -1,0 +1,222 @@
+//! From an accepted connection to one that HTTP is spoken on: which listener it came to, the PROXY protocol's header, TLS.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::{Buf, BytesMut};
+use pingora::protocols::Stream;
+use pingora_timeout::timeout;
+
+use super::{
+    StartError,
+    ahead::Ahead,
+    client::{Client, Rest},
+    door::read_some,
+    shared::Shared,
+    tls::Tls,
+};
+use crate::{
+    audit::Transport,
+    config::{Config, Listener, Serve},
+    transit::proxy_protocol::{self, Header, ProxyError, Terminated},
+};
+
+/// A listener, as a configuration has it.
+struct Entry {
+    address: SocketAddr,
+    proxy_protocol: bool,
+    serve: Serve,
+    tls: Option<Tls>,
+}
+
+/// All listeners of a configuration.
+pub struct Entries {
+    all: Vec<Entry>,
+    source: Vec<Listener>,
+}
+
+impl Entries {
+    /// Reads the certificates.
+    ///
+    /// # Errors
+    /// They cannot be used.
+    pub fn new(config: &Config) -> Result<Self, StartError> {
+        let entry = |listener: &Listener| {
+            let tls = listener
+                .tls
+                .as_ref()
+                .map(|tls| Tls::new(tls, protocols(listener)));
+            Ok(Entry {
+                address: listener.address,
+                proxy_protocol: listener.proxy_protocol,
+                serve: listener.serve,
+                tls: tls.transpose().map_err(|source| StartError::Tls {
+                    address: listener.address,
+                    source,
+                })?,
+            })
+        };
+        Ok(Self {
+            all: config
+                .listen
+                .iter()
+                .map(entry)
+                .collect::<Result<_, StartError>>()?,
+            source: config.listen.clone(),
+        })
+    }
+
+    /// Those of the configuration that takes this one's place. Where its addresses are others, these stay: nobody listens there.
+    ///
+    /// # Errors
+    /// As [`Entries::new`].
+    pub fn after(self: &Arc<Self>, config: &Config) -> Result<Arc<Self>, StartError> {
+        let now = config.listen.iter().map(|l| l.address);
+        if self.source == config.listen || !self.source.iter().map(|l| l.address).eq(now) {
+            return Ok(Arc::clone(self));
+        }
+        Self::new(config).map(Arc::new)
+    }
+
+    /// Reads certificates again whose files have changed; to be called now and then.
+    pub fn refresh(&self, metrics: &Transport) {
+        for tls in self.all.iter().filter_map(|entry| entry.tls.as_ref()) {
+            tls.refresh(metrics);
+        }
+    }
+
+    /// The listener that a connection came to. None where the configuration has it no more.
+    fn of(&self, stream: &Stream) -> Option<&Entry> {
+        if let [only] = &self.all[..] {
+            return Some(only);
+        }
+        let socket = stream.get_socket_digest()?;
+        let local = *socket.local_addr()?.as_inet()?;
+        let ip = local.ip().to_canonical();
+        let of_port = || self.all.iter().filter(|e| e.address.port() == local.port());
+        let everywhere = |v4: bool| {
+            of_port().find(move |e| e.address.ip().is_unspecified() && e.address.is_ipv4() == v4)
+        };
+        of_port()
+            .find(|e| e.address.ip().to_canonical() == ip)
+            .or_else(|| everywhere(ip.is_ipv4()))
+            .or_else(|| everywhere(false))
+    }
+}
+
+/// Whether a connection is to begin with the header of a trusted relay: its peer is not the client.
+pub fn is_relayed(shared: &Shared, stream: &Stream, peer: IpAddr) -> bool {
+    is_trusted(shared, peer) && shared.entries.of(stream).is_some_and(|e| e.proxy_protocol)
+}
+
+/// What a listener offers by ALPN, best first. Health is asked for in HTTP/1 alone.
+fn protocols(listener: &Listener) -> Vec<Vec<u8>> {
+    let known: &[&[u8]] = match listener.serve {
+        Serve::All => &[b"h2", b"http/1.1", b"http/1.0"],
+        Serve::Health => &[b"http/1.1", b"http/1.0"],
+    };
+    known.iter().map(|protocol| protocol.to_vec()).collect()
+}
+
+/// A connection on which HTTP is spoken from here on.
+pub struct Entered {
+    /// Who it is.
+    pub client: Client,
+    /// Its bytes.
+    pub rest: Rest,
+    /// What its listener serves.
+    pub serve: Serve,
+}
+
+/// Takes a connection in. `None`: it is to be closed.
+pub async fn enter(shared: &Shared, mut stream: Stream) -> Option<Entered> {
+    let entry = shared.entries.of(&stream)?;
+    let metrics = &shared.process.metrics.transport;
+    let within = shared.door.header_timeout;
+    let mut client = Client::of(&stream);
+    let mut ahead = BytesMut::new();
+    let mut told = Terminated::Silent;
+    if entry.proxy_protocol && is_trusted(shared, client.ip) {
+        match proxy_header(&mut stream, &mut ahead, within).await {
+            Ok(header) => {
+                ahead.advance(header.len);
+                if ahead.is_empty() {
+                    ahead = BytesMut::new();
+                }
+                client.ip = header.source.unwrap_or(client.ip);
+                told = header.tls;
+            }
+            Err(why) => {
+                metrics.proxy_header_refused();
+                tracing::debug!(peer = %client.ip, %why, "a connection of a trusted proxy is closed");
+                return None;
+            }
+        }
+    }
+    let rest = match &entry.tls {
+        None => Rest {
+            stream: Box::new(stream),
+            ahead,
+        },
+        Some(tls) => {
+            let secured = tls
+                .accept(Ahead::new(stream, ahead), within, metrics)
+                .await?;
+            client.tls = Some(secured.version);
+            client.certificate = secured.certificate;
+            Rest {
+                stream: Box::new(secured.stream),
+                ahead: BytesMut::new(),
+            }
+        }
+    };
+    match told {
+        Terminated::Silent => {}
+        Terminated::Plain => client.tls = None,
+        Terminated::Tls(version) => client.tls = Some(version),
+    }
+    Some(Entered {
+        client,
+        rest,
+        serve: entry.serve,
+    })
+}
+
+fn is_trusted(shared: &Shared, ip: IpAddr) -> bool {
+    shared.trusted_proxies.iter().any(|net| net.contains(&ip))
+}
+
+/// Why there is no header.
+#[derive(Debug, thiserror::Error)]
+enum NoHeader {
+    #[error(transparent)]
+    Refused(#[from] ProxyError),
+    #[error("the connection ended within the PROXY protocol header")]
+    Ended,
+    #[error("the PROXY protocol header did not arrive within limits.header_timeout")]
+    TimedOut,
+}
+
+async fn proxy_header(
+    stream: &mut Stream,
+    ahead: &mut BytesMut,
+    within: Duration,
+) -> Result<Header, NoHeader> {
+    let whole = async {
+        loop {
+            if let Some(header) = proxy_protocol::parse(ahead)? {
+                return Ok(header);
+            }
+            match read_some(stream, ahead).await {
+                Err(_) | Ok(0) => return Err(NoHeader::Ended),
+                Ok(_) => {}
+            }
+        }
+    };
+    timeout(within, whole)
+        .await
+        .unwrap_or(Err(NoHeader::TimedOut))
+}
