@@ -99,7 +99,8 @@ impl ServerApp for Door {
 /// Serves one connection.
 async fn serve(live: &Arc<Live>, entered: Entered, shutdown: &ShutdownWatch) {
     let (client, mut rest) = (Arc::new(entered.client), entered.rest);
-    let mut first = true;
+    // Health alone is asked for in HTTP/1.
+    let mut first = matches!(entered.serve, Serve::All);
     loop {
         let limits = live.current().door;
         let arrived = arrival(
@@ -143,11 +144,8 @@ async fn serve(live: &Arc<Live>, entered: Entered, shutdown: &ShutdownWatch) {
                 }
                 Err(error) => Some(error),
             },
-            Arrival::Http2 if entered.serve == Serve::All => {
-                return h2::serve(live, &client, rest, shutdown).await;
-            }
-            // A listener for health speaks HTTP/1 alone.
-            Arrival::Http2 | Arrival::Gone => return,
+            Arrival::Http2 => return h2::serve(live, &client, rest, shutdown).await,
+            Arrival::Gone => return,
             Arrival::TimedOut => None,
             Arrival::Refused(error) => Some(error),
         };

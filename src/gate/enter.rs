@@ -112,13 +112,13 @@ pub fn is_relayed(shared: &Shared, stream: &Stream, peer: IpAddr) -> bool {
     is_trusted(shared, peer) && shared.entries.of(stream).is_some_and(|e| e.proxy_protocol)
 }
 
-/// What a listener offers by ALPN, best first.
+/// What a listener offers by ALPN, best first. Health is asked for in HTTP/1 alone.
 fn protocols(listener: &Listener) -> Vec<Vec<u8>> {
-    let names: &[&[u8]] = match listener.serve {
-        Serve::All => &[b"h2", b"http/1.1"],
-        Serve::Health => &[b"http/1.1"],
+    let known: &[&[u8]] = match listener.serve {
+        Serve::All => &[b"h2", b"http/1.1", b"http/1.0"],
+        Serve::Health => &[b"http/1.1", b"http/1.0"],
     };
-    names.iter().map(|name| name.to_vec()).collect()
+    known.iter().map(|protocol| protocol.to_vec()).collect()
 }
 
 /// A connection on which HTTP is spoken from here on.

@@ -38,11 +38,12 @@ use super::{
     parsed::Parsed,
     process::Live,
     refusal,
+    shared::Shared,
 };
 use crate::http1::{
     chunked::END,
     fields::fields,
-    head::{self, Framing as Announced, Head, HeadError, HeadLimits},
+    head::{self, Framing as Announced, Head, HeadError},
     response::{Framing, ResponseHead, examine},
 };
 
@@ -83,7 +84,7 @@ pub async fn serve(
 ) -> Ended {
     let gate = on.live.current();
     let (parts, body) = request.into_parts();
-    let understood = understand(&parts, body.is_end_stream(), &gate.door.head);
+    let understood = understand(&parts, body.is_end_stream(), &gate);
     let chunked = matches!(&understood, Ok((_, head, _)) if head.framing == Announced::Chunked);
     let mut link = StreamLink {
         body,
@@ -131,13 +132,15 @@ pub async fn serve(
 fn understand(
     parts: &Parts,
     bodiless: bool,
-    limits: &HeadLimits,
+    gate: &Shared,
 ) -> Result<(BytesMut, Head, Parsed), HeadError> {
     let written = write_down(parts, bodiless)?;
     // It ends where it ends, so it cannot be incomplete.
-    let head = head::examine(&written, limits)?.ok_or(HeadError::RequestLine)?;
-    // `examine` has seen to it that there is a `Host`.
-    let parsed = Parsed::of(&written[head.skip..head.skip + head.len], "")?;
+    let head = head::examine(&written, &gate.door.head)?.ok_or(HeadError::RequestLine)?;
+    let parsed = Parsed::of(
+        &written[head.skip..head.skip + head.len],
+        &gate.store_authority,
+    )?;
     Ok((written, head, parsed))
 }
 
