@@ -1,5 +1,5 @@
 # One word for each habit. `make test` and `make demo` need nothing typed before them.
-.PHONY: build test lint fmt doc fuzz bench side-by-side demo tools static
+.PHONY: build test lint fmt doc fuzz bench side-by-side soak demo tools static
 
 tools_env = eval "$$(scripts/tools env)"
 
@@ -34,6 +34,11 @@ bench:
 side-by-side:
 	cargo build --release
 	python3 benches/side_by_side.py
+
+# Half an hour at full load: memory flat, nothing leaks; needs nginx and wrk.
+soak:
+	cargo build --release
+	python3 benches/soak.py
 
 # The container image's steps without an engine: the static binary, run in an empty read-only root. A release build: ten minutes.
 # On Debian it needs musl-tools.

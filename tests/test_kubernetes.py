@@ -30,6 +30,7 @@ SECRETS = {
 }
 VALUES = {
     "sealgate-clients/access_key": "AKIAIOSFODNN7EXAMPLE", "sealgate-clients/secret_key": "a secret",
+    "sealgate-store-keys/access_key": "AKIAIOSFODNN7EXAMPLE", "sealgate-store-keys/secret_key": "a secret",
     "app-s3/access_key": "AKIAIOSFODNN7EXAMPLE", "app-s3/secret_key": "a secret",
 }
 
