@@ -42,14 +42,6 @@ impl Connections {
     /// Counts a connection from `source` until the guard is dropped; `None`: it is one too many.
     #[must_use]
     pub fn admit(self: &Arc<Self>, source: IpAddr, most: Most) -> Option<Open> {
-        let open = self.try_admit(source, most);
-        if open.is_none() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        open
-    }
-
-    fn try_admit(self: &Arc<Self>, source: IpAddr, most: Most) -> Option<Open> {
         let before = self.all.fetch_add(1, Ordering::AcqRel) as u64;
         // From here on the guard gives back what was taken.
         let mut open = Open {
@@ -57,6 +49,7 @@ impl Connections {
             source: None,
         };
         if most.all.is_some_and(|most| before >= most) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         open.from(source, most.from_one).then_some(open)
