@@ -64,6 +64,8 @@ http {{
   proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
   keepalive_requests 1000000000;
   sendfile on;
+  # What a store says that encrypts: Sealgate takes no other answer for a success.
+  add_header x-amz-server-side-encryption $http_x_amz_server_side_encryption;
   server {{
     listen 127.0.0.1:{store};
     location /data/sink/ {{ return 200; }}
