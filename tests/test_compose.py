@@ -4,8 +4,10 @@ board's queries, and an alert that fires."""
 import http.client
 import json
 import math
+import os
 import re
 import shutil
+import signal
 import time
 import urllib.parse
 from pathlib import Path
@@ -268,3 +270,19 @@ def test_every_metric_that_is_asked_for_is_served(stack):
 
 def test_admin_port_is_for_the_networks_of_compose_alone():
     assert not any("9090" in port.split(":")[-1] for port in SERVICES["sealgate"]["ports"])
+
+
+def test_prometheus_is_killed(stack):
+    """Sealgate does not notice, and what was scraped before is still there when Prometheus is back."""
+    stack.work()
+    wait_until("a sample", lambda: stack.values("sum(sealgate_requests_total)"), 20)
+    prometheus = next(process for process in stack.running if process.name == "prometheus")
+    os.kill(prometheus.pid, signal.SIGKILL)
+    prometheus.wait(5)
+    stack.work()
+    stack.running.remove(prometheus)
+    prometheus.stop()
+    stack.start_prometheus()
+    wait_until("Prometheus scrapes again", lambda: stack.values('up{job="sealgate"}') == [1.0], 30)
+    before = stack.values('max_over_time(sum(sealgate_requests_total)[10m:1s])')
+    assert before and before[0] > 0

@@ -1,5 +1,6 @@
 """Every limit of the configuration, and what happens beyond it."""
 
+import resource
 import socket
 import threading
 import time
@@ -191,3 +192,28 @@ def test_store_that_says_nonsense(gates, fake, head):
     with Wire(proxy.address) as wire:
         wire.request("GET", "/b/k")
         assert_refused(wire.final("GET")[1], 503, "ServiceUnavailable")
+
+
+def test_a_thousand_idle_connections(gates, fake):
+    """They are kept, cost little, and nobody is kept waiting by them."""
+    proxy = gates("idle", rules=OPEN, limits={"connections_per_source": 2000})
+
+    def memory() -> int:
+        lines = open(f"/proc/{proxy.process.pid}/status").read().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+    before = memory()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    links = [connect(proxy) for _ in range(1000)]
+    try:
+        assert proxy.metrics()["sealgate_connections"] == 1000
+        assert memory() - before < 50 * 1024
+        with Wire(proxy.address) as wire:
+            wire.request("GET", "/b/k")
+            assert wire.final("GET")[1].status == 200
+        assert all(map(is_served, links[::100]))
+    finally:
+        for link in links:
+            link.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
