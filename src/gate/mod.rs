@@ -110,6 +110,7 @@ pub enum Start {
 /// It could not start.
 pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     let upgrade_socket = absolute(config)?;
+    raise_file_limit(config.limits.connections);
     let server = match start {
         Start::Fresh => {
             free(config)?;
@@ -154,6 +155,28 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     live.process.audit.end()?;
     tracing::info!("ended");
     Ok(())
+}
+
+/// As many files as the system gives: a connection through Sealgate takes two.
+fn raise_file_limit(connections: Option<u64>) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let found = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: found.maximum,
+        maximum: found.maximum,
+    };
+    let most = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => found.maximum,
+        Err(_) => found.current,
+    };
+    let wanted = connections.unwrap_or_default().saturating_mul(2);
+    if let Some(most) = most.filter(|most| *most < wanted) {
+        tracing::warn!(
+            files = most,
+            wanted,
+            "limits.connections asks for more open files than the system allows; raise the limit (`ulimit -n`, LimitNOFILE) or lower limits.connections"
+        );
+    }
 }
 
 fn server(config: &Config, upgrade_socket: Option<&Path>, upgrade: bool) -> Server {
