@@ -82,7 +82,7 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// What a request asks for that [`validate`](super::validate) accepts; `None` where it asks for nothing.
+    /// What a request asks for that [`validate`](super::validate()) accepts; `None` where it asks for nothing.
     #[must_use]
     pub fn of(request: &SseRequest<'_>) -> Option<Self> {
         if request.customer.any() {
