@@ -188,3 +188,13 @@ def test_large_file_behind_denied_fields(gate, fake):
         assert_refused(wire.answer("POST"), closes=True)
         assert wire.ends()
     assert [s for s in fake.seen if s.complete] == []
+
+
+def test_both_readings_of_the_file_s_name_decide(gates, fake):
+    """versitygw does not put the file's name into `${filename}`: the literal key must be allowed as well."""
+    proxy = gates("two-keys", rules=[{"bucket": "*", "prefix": "of"}, {"bucket": "*", "require": "any"}])
+    body = form([("key", "o${filename}")])
+    with Wire(proxy.address) as wire:
+        wire.request("POST", "/b", f"Content-Type: multipart/form-data; boundary={BOUNDARY}", body=body)
+        assert wire.final("POST")[1].status == 403
+    assert not fake.seen

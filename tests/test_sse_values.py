@@ -227,3 +227,15 @@ def test_presigned_copy_source_counts(gate, fake):
     answer = answer_of(gate.address, target=f"/open/k?x-amz-copy-source=%2Fsource%2Fsecret%2Fk&{V4}", length=None)
     assert answer.status in (400, 403), answer
     assert fake.seen == []
+
+
+def test_a_customers_key_beside_a_rename(gates, fake):
+    """versitygw takes it for a PutObject, and the key for nothing."""
+    proxy = gates("plain-http", rules=[{"bucket": "*", "require": "any"}], sse_c_over_http="allow")
+    key = bytes(range(32))
+    with Wire(proxy.address) as wire:
+        wire.request("PUT", "/b/k?renameObject", "x-amz-rename-source: /b/other", "x-amz-server-side-encryption-customer-algorithm: AES256",
+                     f"x-amz-server-side-encryption-customer-key: {base64.b64encode(key).decode()}",
+                     f"x-amz-server-side-encryption-customer-key-MD5: {base64.b64encode(hashlib.md5(key).digest()).decode()}", body=b"x")
+        answer = wire.final("PUT")[1]
+    assert answer.status in (400, 403) and not fake.seen

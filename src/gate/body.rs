@@ -255,6 +255,18 @@ fn decide_form(asked: Asked<'_, '_>, form: &Form) -> Result<(), Answer> {
     settle(shared, ctx, verdict, facts.principal)?;
     encryption(shared, ctx, Operation::PostObject, &request)?;
     ctx.demanded = Demanded::of(shared, &facts, &request, Some(form.key().as_bytes()));
+    // A store that does not put the file's name into `${filename}` writes another key: both must be allowed.
+    if let Some(literal) = form
+        .field("key")
+        .filter(|key| *key != form.key().as_bytes())
+    {
+        let verdict = shared.keeper.form(&facts, literal);
+        settle(shared, ctx, verdict, facts.principal)?;
+        let other = || Demanded::of(shared, &facts, &request, Some(literal));
+        if let Some(demanded) = ctx.demanded.take().or_else(other) {
+            ctx.demanded.insert(demanded).of_two_keys();
+        }
+    }
     Ok(())
 }
 

@@ -41,6 +41,8 @@ pub struct Client {
     pub ip: IpAddr,
     /// The TLS version, `1.2` or `1.3`, or what a trusted relay tells; `None` without TLS.
     pub tls: Option<&'static str>,
+    /// Whether its requests speak for themselves alone, trusted proxy or not: its relay did not say whose they are.
+    pub unnamed: bool,
     /// What its certificate says, where it showed one; its chain is verified.
     pub certificate: Option<Identity>,
 }
@@ -58,6 +60,7 @@ impl Client {
         Self {
             ip,
             tls: None,
+            unnamed: false,
             certificate: None,
         }
     }

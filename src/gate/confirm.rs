@@ -63,6 +63,10 @@ pub struct Demanded {
     pub demand: Demand,
     /// The encryption headers of a request whose answer may leave the echo out; secret.
     headers: Vec<(&'static str, Secret)>,
+    /// Whether they came in the query: a store may read them in headers alone.
+    in_query: bool,
+    /// Whether what the answer names may be what stood there before, or another key's: it must not be deleted.
+    ambiguous: bool,
 }
 
 impl Demanded {
@@ -90,7 +94,31 @@ impl Demanded {
                 }
             }
         }
-        Some(Self { demand, headers })
+        let head = facts.head.headers;
+        let in_header = head.contains_key(SSE) || head.contains_key(CUSTOMER_ALGORITHM);
+        let routed = facts.routed;
+        // A copy of an object onto itself names what stood there before.
+        let in_place = routed.copy_source.as_ref().is_some_and(|source| {
+            routed.bucket.as_deref() == Some(&*source.bucket)
+                && (routed.key.as_deref() == Some(&*source.key)
+                    || routed.key.as_deref() == source.key_with_spaces.as_deref())
+        });
+        Some(Self {
+            demand,
+            headers,
+            in_query: routed.presigned && !in_header,
+            ambiguous: in_place,
+        })
+    }
+
+    /// Says that it is not known under which key the store wrote.
+    pub fn of_two_keys(&mut self) {
+        self.ambiguous = true;
+    }
+
+    /// Whether the encryption was asked for in the query.
+    pub fn is_in_query(&self) -> bool {
+        self.in_query
     }
 
     /// The headers that create an object or upload like this one.
@@ -332,11 +360,16 @@ pub async fn act(
             ));
             return Ok(());
         }
-        Unconfirmed::Fail => "what was written is left there (unconfirmed: fail)".to_owned(),
-        Unconfirmed::Delete => match remove(shared, ctx, answered).await {
-            Ok(done) => done.to_owned(),
-            Err(kept) => format!("what was written is left there, because {kept}"),
-        },
+        // An upload is no object yet, and its id is not told: nobody can want it.
+        Unconfirmed::Fail if ctx.operation != Some(Operation::CreateMultipartUpload) => {
+            "what was written is left there (unconfirmed: fail)".to_owned()
+        }
+        Unconfirmed::Fail | Unconfirmed::Delete => {
+            match remove(shared, ctx, demanded, answered).await {
+                Ok(done) => done.to_owned(),
+                Err(kept) => format!("what was written is left there, because {kept}"),
+            }
+        }
     };
     // The line says what happened, whatever a reported denial said before.
     ctx.condition = None;
@@ -355,7 +388,15 @@ pub async fn act(
 }
 
 /// Deletes exactly what was written; what was done, or why nothing was.
-async fn remove(shared: &Shared, ctx: &Ctx, answered: &Answered) -> Result<&'static str, String> {
+async fn remove(
+    shared: &Shared,
+    ctx: &Ctx,
+    demanded: &Demanded,
+    answered: &Answered,
+) -> Result<&'static str, String> {
+    if demanded.ambiguous {
+        return Err("the answer may name what stood there before".to_owned());
+    }
     let Some(own) = &shared.confirmer.own else {
         return Err("there are no store.credentials to delete it with".to_owned());
     };

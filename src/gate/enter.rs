@@ -146,6 +146,8 @@ pub async fn enter(shared: &Shared, mut stream: Stream) -> Option<Entered> {
                 if ahead.is_empty() {
                     ahead = BytesMut::new();
                 }
+                // What a relay does not name is not itself: its own standing is not lent to it.
+                client.unnamed = header.source.is_none();
                 client.ip = header.source.unwrap_or(client.ip);
                 told = header.tls;
             }

@@ -81,7 +81,7 @@ pub struct Failed {
 }
 
 /// What remains of a completed exchange.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
     /// Whether the client's connection can serve another request.
     pub keep_client: bool,
@@ -123,6 +123,8 @@ pub struct Exchange<'a> {
     client: &'a mut Rest,
     store: &'a mut Stream,
     upload: &'a mut Upload,
+    /// Whether the store must confirm what is written.
+    demanded: bool,
     /// To the store.
     up: Outgoing,
     /// From the store, as long as its head is incomplete.
@@ -134,8 +136,7 @@ pub struct Exchange<'a> {
     held: Option<usize>,
     /// The client has got something of the final response.
     begun: bool,
-    keep_client: bool,
-    keep_store: bool,
+    outcome: Outcome,
     interim: u8,
     started: Instant,
     moved: Instant,
@@ -157,6 +158,7 @@ impl<'a> Exchange<'a> {
     ) -> Self {
         let now = Instant::now();
         Self {
+            demanded: request.ctx.demanded.is_some(),
             head: request.parsed.head(),
             request,
             client,
@@ -168,8 +170,7 @@ impl<'a> Exchange<'a> {
             answer: Answer::Head,
             held: None,
             begun: false,
-            keep_client: false,
-            keep_store: false,
+            outcome: Outcome::default(),
             interim: 0,
             started: now,
             moved: now,
@@ -186,8 +187,8 @@ impl<'a> Exchange<'a> {
     pub async fn run(mut self) -> Result<Outcome, Failed> {
         match self.run_through().await {
             Ok(()) => Ok(Outcome {
-                keep_client: self.keep_client && self.upload.is_done(),
-                keep_store: self.keep_store
+                keep_client: self.outcome.keep_client && self.upload.is_done(),
+                keep_store: self.outcome.keep_store
                     && self.upload.is_done()
                     && self.up.is_clear()
                     && !self.up.is_broken(),
@@ -224,6 +225,11 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Whether the store has the whole of a write that it must confirm: that is looked at though the client has gone.
+    fn must_finish(&self) -> bool {
+        self.demanded && self.upload.is_done() && self.up.is_clear()
+    }
+
     fn is_finished(&self) -> bool {
         matches!(self.answer, Answer::Done) && self.down.is_clear()
     }
@@ -247,7 +253,7 @@ impl<'a> Exchange<'a> {
                 if std::mem::take(&mut any) {
                     self.moved = Instant::now();
                 }
-                if self.client.stream.poll_gone(cx).is_ready() {
+                if !self.must_finish() && self.client.stream.poll_gone(cx).is_ready() {
                     return Poll::Ready(Err(Fault::Client));
                 }
                 let next = self.next_check();

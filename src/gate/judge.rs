@@ -52,7 +52,12 @@ pub fn judge(
     if let Framing::Length(n) = arrived.framing {
         ctx.announced = n;
     }
-    let (client, trusted) = (arrived.client, &shared.trusted_proxies);
+    let client = arrived.client;
+    let trusted = if client.unnamed {
+        &[][..]
+    } else {
+        &shared.trusted_proxies[..]
+    };
     ctx.source_ip = source_ip(client.ip, head.headers, trusted);
     ctx.tls = client_tls(client.ip, client.tls, head.headers, trusted);
     let answer = examine(shared, head, arrived, ctx).err();

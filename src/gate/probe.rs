@@ -60,6 +60,12 @@ pub async fn upload(
     (bucket, key): (&str, &[u8]),
     demanded: &Demanded,
 ) -> Finding {
+    if demanded.is_in_query() {
+        return Finding::Unconfirmed(
+            "its answer names no encryption, and what was asked for in the query cannot be tried out: a store may read it in headers alone"
+                .to_owned(),
+        );
+    }
     let known = (bucket.to_owned(), demanded.demand.wanted.clone());
     let confirmer = &shared.confirmer;
     if let Some(kind) = confirmer.uploads.get(&known) {

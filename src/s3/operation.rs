@@ -134,6 +134,13 @@ impl Operation {
         matches!(self, Self::DeleteObjects | Self::PostObject)
     }
 
+    /// Whether the operation takes this query parameter.
+    #[must_use]
+    pub fn takes(self, parameter: &str) -> bool {
+        let named = |known: &&str| known.trim_end_matches('*') == parameter;
+        self.row().parameters.iter().any(named)
+    }
+
     pub(crate) fn needs(self) -> Needs {
         self.row().needs
     }

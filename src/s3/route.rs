@@ -194,6 +194,14 @@ pub fn route<'a>(head: &RequestHead<'a>, domains: &[String]) -> Result<Routed<'a
         (Some(_), None) => on_bucket(head, &parameters)?,
         (Some(_), Some(_)) => on_object(head, &parameters, seen.copy_source)?,
     };
+    if parameters.version && !routed.operation.takes("versionId") {
+        // MinIO overwrites that very version with a PutObject.
+        return Err(RouteError::argument(
+            "This operation does not accept a version-id.",
+            "versionId",
+            "",
+        ));
+    }
     if seen.copy_source
         || seen.rename_source
         || routed.presigned

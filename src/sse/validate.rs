@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 
-use super::headers::{BUCKET_KEY, CONTEXT, CustomerHeaders, KMS_KEY_ID, SSE, SseRequest};
+use super::headers::{
+    BUCKET_KEY, CONTEXT, CUSTOMER_ALGORITHM, CustomerHeaders, KMS_KEY_ID, SSE, SseRequest,
+};
 use crate::s3::{ErrorCode, Operation, S3Error};
 
 /// What the checks must know of the connection and the signature.
@@ -131,6 +133,17 @@ fn supported(operation: Operation, request: &SseRequest<'_>) -> Result<(), S3Err
                 value,
             ));
         }
+    }
+    // Of a write alone: a store that does not know it may take it for a PutObject.
+    if request.customer.any()
+        && operation.writes_object()
+        && !operation.sse_headers().contains(&CUSTOMER_ALGORITHM)
+    {
+        return Err(S3Error::invalid_argument(
+            format!("{CUSTOMER_ALGORITHM} header is not supported for this operation."),
+            CUSTOMER_ALGORITHM,
+            "",
+        ));
     }
     Ok(())
 }

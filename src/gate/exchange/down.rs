@@ -20,8 +20,8 @@ impl Exchange<'_> {
     pub(super) fn begin(&mut self, head: &ResponseHead) -> Result<(), Fault> {
         self.request.waiting = false;
         // A response that came before the request was out is one to a request that was not read.
-        self.keep_store = head.keep && self.upload.is_done() && self.up.is_clear();
-        self.keep_client = self.request.keep
+        self.outcome.keep_store = head.keep && self.upload.is_done() && self.up.is_clear();
+        self.outcome.keep_client = self.request.keep
             && self.request.http11
             && self.upload.is_done()
             && !self.request.shared.process.is_draining();
@@ -29,7 +29,7 @@ impl Exchange<'_> {
         reply::note(&raw, head.status, self.request.ctx);
         let reply = Reply {
             head,
-            keep: self.keep_client,
+            keep: self.outcome.keep_client,
             http11: self.request.http11,
             request_id: &self.request.ctx.id,
         };
@@ -72,7 +72,7 @@ impl Exchange<'_> {
                     })
                     .map_err(|e| Fault::Store(e.to_string()))?;
                 let end = scanner.is_done();
-                self.keep_store &= belong == came;
+                self.outcome.keep_store &= belong == came;
                 if !http11 {
                     // It knows no chunks: the end of the connection is the end of the body.
                     self.down.bytes.truncate(start);
@@ -92,7 +92,7 @@ impl Exchange<'_> {
             Answer::Head | Answer::Came(_) | Answer::Done => (0, 0, true),
         };
         // Bytes beyond the response would be an answer to nothing.
-        self.keep_store &= belong == came;
+        self.outcome.keep_store &= belong == came;
         self.down.bytes.truncate(start + belong);
         self.request.ctx.bytes_out += data as u64;
         if end { self.complete() } else { Ok(()) }

@@ -11,6 +11,8 @@ use crate::s3::query::{decode, name_is};
 const MAX_PAIRS: usize = 256;
 
 pub(super) struct Parameters<'a> {
+    /// Whether a version is named.
+    pub version: bool,
     pub query: Query<'a>,
     /// The one sub-resource.
     pub selector: Option<&'static str>,
@@ -73,6 +75,7 @@ pub(super) fn read<'a>(
     head: &RequestHead<'_>,
 ) -> Result<Parameters<'a>, RouteError> {
     let mut parameters = Parameters {
+        version: false,
         query,
         selector: None,
         upload_id: None,
@@ -135,7 +138,10 @@ pub(super) fn read<'a>(
             Meaning::Known => match name.as_ref() {
                 b"uploadId" => parameters.upload_id = Some(upload_id(value)?),
                 b"partNumber" => parameters.part_number = Some(part_number(value)?),
-                b"versionId" => version_id(&value)?,
+                b"versionId" => {
+                    version_id(&value)?;
+                    parameters.version = true;
+                }
                 b"list-type" => parameters.list_type = Some(value),
                 b"select-type" => parameters.select_type = Some(value),
                 b"AWSAccessKeyId" => access_key = true,
