@@ -28,6 +28,16 @@ WORKS = [
     ("denials", 8, "/data/k", 'wrk.method = "PUT"\nwrk.headers["Expect"] = "100-continue"\nwrk.headers["Content-Length"] = "1048576"\n'),
 ]
 
+# No file of lines: half an hour of them would fill the memory that stands for a disk here.
+SEALGATE = """
+listen: [{{address: "127.0.0.1:{port}"}}]
+admin: {{address: "127.0.0.1:{admin}"}}
+store: {{endpoint: "http://127.0.0.1:{store}"}}
+rules:
+  - {{bucket: "*", require: any}}
+audit: {{stdout: false, file: /dev/null}}
+"""
+
 
 def fds(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
@@ -67,10 +77,7 @@ def main():
         port, store = bench.free_port(), bench.free_port()
         user = "user root;" if os.geteuid() == 0 else ""
         (directory / "nginx.conf").write_text(bench.NGINX.format(module=user, dir=directory, store=store))
-        config = bench.SEALGATE.format(port=port, store=store, dir=directory, admin=bench.free_port())
-        # Half an hour of lines would fill the memory that stands for a disk here.
-        config = config.replace(f'file: "{directory}/audit.jsonl"', 'file: "/dev/null"')
-        (directory / "sealgate.yaml").write_text(config)
+        (directory / "sealgate.yaml").write_text(SEALGATE.format(port=port, admin=bench.free_port(), store=store))
         with (
             bench.running("0,1", store, ["nginx", "-c", str(directory / "nginx.conf")], directory / "nginx.log"),
             bench.running("0,1", port, [options.binary, "run", "--config", str(directory / "sealgate.yaml")], directory / "log") as pid,
