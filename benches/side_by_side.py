@@ -205,6 +205,17 @@ def idle_memory(pid, port):
     return quiet, full
 
 
+def objects(directory):
+    """What nginx serves, and where it writes."""
+    os.chmod(directory, 0o755)
+    data = directory / "data"
+    (data / "big").mkdir(parents=True)
+    (data / "4k").write_bytes(b"x" * 4096)
+    (data / "64m").write_bytes(b"x" * 64 * MIB)
+    for path in (data, data / "big"):
+        os.chmod(path, 0o777)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", default="target/release/sealgate")
@@ -217,13 +228,7 @@ def main():
             sys.exit(f"{tool} is missing; install it (Debian: apt-get install haproxy nginx libnginx-mod-http-dav-ext wrk util-linux)")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         directory = pathlib.Path(name)
-        os.chmod(directory, 0o755)
-        data = directory / "data"
-        (data / "big").mkdir(parents=True)
-        (data / "4k").write_bytes(b"x" * 4096)
-        (data / "64m").write_bytes(b"x" * 64 * MIB)
-        for path in (data, data / "big"):
-            os.chmod(path, 0o777)
+        objects(directory)
         certificate(directory)
         store, ports = free_port(), {"haproxy": free_port(), "sealgate": free_port()}
         secure = {proxy: free_port() for proxy in ports}

@@ -67,13 +67,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         directory = pathlib.Path(name)
-        os.chmod(directory, 0o755)
-        data = directory / "data"
-        (data / "big").mkdir(parents=True)
-        (data / "4k").write_bytes(b"x" * 4096)
-        (data / "64m").write_bytes(b"x" * 64 * bench.MIB)
-        for path in (data, data / "big"):
-            os.chmod(path, 0o777)
+        bench.objects(directory)
         port, store = bench.free_port(), bench.free_port()
         user = "user root;" if os.geteuid() == 0 else ""
         (directory / "nginx.conf").write_text(bench.NGINX.format(module=user, dir=directory, store=store))

@@ -17,7 +17,7 @@ import yaml
 from botocore.exceptions import ClientError
 
 from harness.boto import client
-from harness.process import Process, free_port, listening, wait_until
+from harness.process import Process, free_port, listening, page, wait_until
 from harness.stores import MinioKms
 from harness.tools import ROOT, sealgate, tool
 from harness.wire import Wire
@@ -142,15 +142,7 @@ class Stack:
         process.wait_ready(lambda: self.ask("/-/ready")[0] == 200)
 
     def ask(self, path: str) -> tuple[int, str]:
-        link = http.client.HTTPConnection("127.0.0.1", self.prometheus, timeout=10)
-        try:
-            link.request("GET", path)
-            answer = link.getresponse()
-            return answer.status, answer.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            link.close()
+        return page(self.prometheus, path, timeout=10)
 
     def api(self, path: str, **parameters: str):
         status, text = self.ask(f"/api/v1/{path}?{urllib.parse.urlencode(parameters)}")

@@ -106,9 +106,9 @@ fn log(level: Level) {
     use tracing_subscriber::{filter::filter_fn, fmt, prelude::*};
     // pingora logs heads and targets, where signatures stand; what matters of them is said by the gate.
     let default = match level {
-        Level::Usual => "info,pingora=error,pingora_core=error,pingora_proxy=off",
+        Level::Usual => "info,pingora=error,pingora_core=error",
         #[cfg(feature = "demo")]
-        Level::Quiet => "error,pingora=off,pingora_core=off,pingora_proxy=off,s3s=off",
+        Level::Quiet => "error,pingora=off,pingora_core=off,s3s=off",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = fmt()

@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use super::limits::optional;
 use super::reader::{Fields, Node};
 use super::types::{Audit, Rotate, WhenBlocked};
 
@@ -111,15 +112,12 @@ fn bound<'t, T: Default + PartialEq>(
     read: impl FnOnce(&Node<'t>) -> Option<T>,
     into: &mut Option<T>,
 ) {
-    let Some(node) = fields.nullable(name) else {
-        return;
-    };
-    if node.is_null() {
-        *into = None;
-    } else if let Some(value) = read(&node) {
+    let not_zero = |node: &Node<'t>| {
+        let value = read(node)?;
         if value == T::default() {
             node.error("is 0, which leaves no line its file; null is no bound");
         }
-        *into = Some(value);
-    }
+        Some(value)
+    };
+    optional(fields, name, not_zero, into);
 }

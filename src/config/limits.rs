@@ -55,7 +55,7 @@ pub fn limits(node: &Node<'_>) -> Option<Limits> {
 }
 
 /// A limit that may be `null`, which is none.
-fn optional<'t, T>(
+pub fn optional<'t, T>(
     fields: &Fields<'t>,
     name: &str,
     read: impl FnOnce(&Node<'t>) -> Option<T>,

@@ -29,6 +29,7 @@ mod reload;
 mod reply;
 mod request;
 mod shared;
+mod stamp;
 mod store;
 mod tls;
 mod upload;

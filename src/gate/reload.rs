@@ -7,8 +7,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -16,7 +15,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Live, shared::Shared};
+use super::{
+    Live,
+    shared::Shared,
+    stamp::{Stamp, stamp},
+};
 use crate::{audit::Reload, config::Config};
 
 /// How often files are looked at.
@@ -33,9 +36,6 @@ impl Trigger {
         let _ = self.0.try_send(());
     }
 }
-
-/// What tells a file from what it was: device, inode, size, time of its last change in seconds and nanoseconds.
-type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 /// Watches the files of a configuration.
 pub struct Reloader {
@@ -159,15 +159,4 @@ fn stamps(config: &Config) -> BTreeMap<PathBuf, Stamp> {
         .chain(config.files())
         .map(|path| (path.clone(), stamp(path)))
         .collect()
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((
-        meta.dev(),
-        meta.ino(),
-        meta.size(),
-        meta.mtime(),
-        meta.mtime_nsec(),
-    ))
 }

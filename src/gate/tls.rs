@@ -2,8 +2,6 @@
 
 use std::{
     io,
-    os::unix::fs::MetadataExt,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -13,16 +11,17 @@ use pingora_timeout::timeout;
 use rustls::{ProtocolVersion, ServerConfig};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{ahead::Ahead, client::Link};
+use super::{
+    ahead::Ahead,
+    client::Link,
+    stamp::{Stamp, stamp},
+};
 use crate::{
     audit::{Handshake, Reload, Transport},
     config::ListenerTls,
     tls::{MaterialError, identity::identity, server_config},
     transit::Identity,
 };
-
-/// What tells that a file is another, or has other content: a symlink is followed, so that its swap is seen, too.
-type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 /// One listener's.
 pub struct Tls {
@@ -139,17 +138,6 @@ fn kind(error: &io::Error) -> Handshake {
 
 fn stamps(source: &ListenerTls) -> Vec<Stamp> {
     source.files().map(stamp).collect()
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((
-        meta.dev(),
-        meta.ino(),
-        meta.size(),
-        meta.mtime(),
-        meta.mtime_nsec(),
-    ))
 }
 
 impl Link for TlsStream<Ahead> {

@@ -1,6 +1,7 @@
 """Child processes: started on a free port, waited for, ended by their id, nothing left behind."""
 
 import ctypes
+import http.client
 import os
 import random
 import signal
@@ -37,6 +38,19 @@ def listening(port: int, timeout: float = 0.5) -> bool:
         return True
     except OSError:
         return False
+
+
+def page(port: int, path: str, timeout: float = 5) -> tuple[int, str]:
+    """Status and body of a page on 127.0.0.1; status 0 where nobody answers."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        link.request("GET", path)
+        answer = link.getresponse()
+        return answer.status, answer.read().decode()
+    except OSError:
+        return 0, ""
+    finally:
+        link.close()
 
 
 def wait_until(what: str, check, seconds: float = 30.0, step: float = 0.05):

@@ -1,13 +1,12 @@
 """Sealgate itself: a configuration written, the process started, its audit file and its metrics read."""
 
-import http.client
 import json
 import time
 from pathlib import Path
 
 import yaml
 
-from .process import Process, free_port, listening, wait_until
+from .process import Process, free_port, listening, page, wait_until
 from .tools import sealgate
 
 
@@ -58,15 +57,7 @@ class Sealgate:
 
     def admin(self, path: str) -> tuple[int, str]:
         """Status and body of a page of the admin port; status 0 where nobody answers."""
-        link = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=5)
-        try:
-            link.request("GET", path)
-            answer = link.getresponse()
-            return answer.status, answer.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            link.close()
+        return page(self.admin_port, path)
 
     def audit(self) -> list[dict]:
         """Every audit line so far."""
