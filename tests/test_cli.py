@@ -253,7 +253,7 @@ def test_environment_that_is_not_set(tmp_path):
     assert done.code == 1 and "SEALGATE_NOT_SET" in done.out + done.err
 
 
-# usage, demo
+# usage
 
 
 @pytest.mark.parametrize("words", [["nonsense"], ["run"], ["check"], ["policy"], ["policy", "nonsense"], ["run", "--nonsense"]])
@@ -265,8 +265,3 @@ def test_wrong_usage(words):
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["policy", "test", "--help"]])
 def test_help(words):
     assert gate(*words).ok().out
-
-
-def test_demo_once():
-    done = gate("demo", "--once").ok()
-    assert "403" in done.out and "200" in done.out, done

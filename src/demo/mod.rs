@@ -3,6 +3,7 @@
 mod client;
 mod show;
 mod store;
+mod unread;
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},

@@ -5,10 +5,12 @@ use std::{
     path::Path,
 };
 
-use hyper::server::conn::http1;
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
+
+use super::unread;
 
 /// The access key of the demo.
 pub const ACCESS_KEY: &str = "sealgate";
@@ -74,6 +76,7 @@ pub fn start(address: SocketAddr, folder: &Path) -> Result<SocketAddr, StoreErro
                     };
                     let service = service.clone();
                     tokio::spawn(async move {
+                        let service = service_fn(|request| unread::serve(&service, request));
                         let connection = http1::Builder::new()
                             .timer(TokioTimer::new())
                             .serve_connection(TokioIo::new(socket), service);
