@@ -117,6 +117,20 @@ def test_swapped_symbolic_link(own, scratch):
         process.stop(10)
 
 
+def test_ready_is_said_once_it_listens(own):
+    proxy = own()
+    proxy.stop()
+    for _ in range(5):
+        process = Process("sealgate", [sealgate(), "run", "--config", proxy.config_file], proxy.folder / "again.log")
+        try:
+            deadline = time.monotonic() + 20
+            while proxy.admin("/readyz")[0] != 200:
+                assert time.monotonic() < deadline, process.output()
+            assert put(proxy) == 200
+        finally:
+            process.stop(10)
+
+
 def test_broken_configuration_changes_nothing(own):
     proxy = own(rules=STRICT)
     write(proxy, rules=[{"bucket": "*", "require": "AES265"}])

@@ -19,6 +19,7 @@ mod ids;
 mod judge;
 mod life;
 mod linger;
+mod listening;
 mod outgoing;
 mod parsed;
 mod pool;
@@ -51,6 +52,7 @@ use pingora::{
     services::listening::Service,
 };
 
+use listening::Listening;
 pub use process::{Live, Process};
 
 use crate::{audit::AuditError, config::Config, tls::MaterialError};
@@ -87,6 +89,11 @@ pub enum StartError {
         /// What is wrong.
         source: MaterialError,
     },
+    /// TLS to the store cannot be set up.
+    #[error(
+        "TLS to the store cannot be set up; check the files of store.tls with `sealgate check`"
+    )]
+    StoreTls,
     /// There is no place where listeners could be taken over.
     #[error("--upgrade takes the listeners over through upgrade_socket, which is not configured")]
     NoUpgradeSocket,
@@ -124,14 +131,21 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     let mut server = server;
     let live = Arc::new(Live::new(config)?);
     let mut service = Service::new("gate".to_owned(), door::Door(Arc::clone(&live)));
-    for listener in &config.listen {
+    let addresses: Vec<_> = config
+        .listen
+        .iter()
+        .map(|l| l.address.to_string())
+        .collect();
+    for address in &addresses {
         // What comes before HTTP, TLS included, is `enter`'s.
-        service.add_listener(
-            ListenerConfig::tcp(listener.address.to_string())
-                .l4_buffer(L4BufferSettings::unbuffered()),
-        );
+        let listener = ListenerConfig::tcp(address).l4_buffer(L4BufferSettings::unbuffered());
+        service.add_listener(listener);
     }
-    server.add_service(service);
+    server.add_service(Listening::new(
+        service,
+        addresses.clone(),
+        Arc::clone(&live.process),
+    ));
     if let Some(address) = config.admin {
         crate::admin::start(address, Arc::clone(&live))
             .map_err(|source| StartError::Listen { address, source })?;
@@ -140,7 +154,7 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     let (reloader, trigger) = reload::Reloader::new(config, Arc::clone(&live));
     reloader.start();
     tracing::info!(
-        listen = ?config.listen.iter().map(|l| l.address.to_string()).collect::<Vec<_>>(),
+        listen = ?addresses,
         store = config.store.endpoint.authority(),
         rules = config.rules.len(),
         "serving"

@@ -34,6 +34,8 @@ pub struct Process {
     pub store_uses: Arc<Uses>,
     /// Requests under way.
     active: AtomicUsize,
+    /// Set when the listeners are open.
+    listening: AtomicBool,
     /// Set when the process is to end.
     draining: watch::Sender<bool>,
     /// Set when another process takes the listeners over.
@@ -55,6 +57,7 @@ impl Process {
             connections: Arc::default(),
             store_uses: Arc::default(),
             active: AtomicUsize::new(0),
+            listening: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             handed_over: AtomicBool::new(false),
         })
@@ -83,11 +86,18 @@ impl Process {
     pub fn unready(&self) -> Option<&'static str> {
         if self.is_draining() || self.is_handed_over() {
             Some("ending")
+        } else if !self.listening.load(Ordering::Acquire) {
+            Some("starting")
         } else if self.is_blocked() {
             Some("audit lines cannot be written")
         } else {
             None
         }
+    }
+
+    /// Says that the listeners are open.
+    pub fn listens(&self) {
+        self.listening.store(true, Ordering::Release);
     }
 
     /// Whether the process is to end: no connection serves another request.
