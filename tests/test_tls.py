@@ -2,12 +2,15 @@
 
 import base64
 import hashlib
+import json
+import shutil
 import ssl
 
 import pytest
 
 from harness.commands import run
 from harness.fakestore import FakeStore
+from harness.process import wait_until
 from harness.rules import EXPECT, RULES, SSE
 from harness.sealgate import Sealgate
 from harness.tools import tool
@@ -19,14 +22,17 @@ SSE_C = [f"{_P}-algorithm: AES256", f"{_P}-key: {base64.b64encode(bytes(32)).dec
          f"{_P}-key-MD5: {base64.b64encode(hashlib.md5(bytes(32)).digest()).decode()}"]
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
+def self_signed(folder):
     run([tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
          "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
          "-addext", "basicConstraints=critical,CA:FALSE",
          "-keyout", folder / "key.pem", "-out", folder / "cert.pem"]).ok()
     return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +107,32 @@ class SecureFake(FakeStore):
         except (ssl.SSLError, OSError):
             return
         super()._serve(link)
+
+
+def test_store_whose_authorities_change(scratch, certificate, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    store = SecureFake(context)
+    authorities, _ = self_signed(tmp_path)
+    proxy = Sealgate(scratch / "https-changing", f"https://localhost:{store.port}", RULES)
+    proxy.config["store"]["tls"] = {"ca": str(authorities)}
+
+    def status():
+        with Wire(proxy.address) as wire:
+            wire.request("GET", "/open/k")
+            return wire.answer("GET").status
+
+    proxy.start(ready="/healthz")
+    try:
+        assert status() == 503
+        shutil.copy(certificate[0], authorities)
+        wait_until("the new authorities", lambda: status() == 200, 10)
+        authorities.write_text("nonsense")
+        wait_until("the refusal", lambda: "cert.pem" in (json.loads(proxy.admin("/config")[1])["refused"] or ""), 10)
+        assert status() == 200
+    finally:
+        proxy.stop()
+        store.stop()
 
 
 def test_store_behind_https(scratch, certificate):

@@ -357,7 +357,8 @@ def test_aws_cli_uploads(benches, tmp_path):
 
 # With the scriptable store: what must not happen.
 
-FAKE_RULES = [{"bucket": "locked", "require": "any", "unconfirmed": "delete"}, {"bucket": "source"}]
+FAKE_RULES = [{"bucket": "locked", "require": "any", "unconfirmed": "delete"}, {"bucket": "source"},
+              {"bucket": "reported", "require": "any", "unconfirmed": "report"}]
 COPY = b"PUT /locked/k HTTP/1.1\r\nHost: h\r\nx-amz-server-side-encryption: AES256\r\nx-amz-copy-source: /source/k\r\n\r\n"
 PUT = b"PUT /locked/k HTTP/1.1\r\nHost: h\r\nx-amz-server-side-encryption: AES256\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -526,10 +527,49 @@ def test_a_store_may_take_its_time_over_an_answer(fake_gate, fake):
     assert ask(fake_gate, COPY).status == 200
 
 
+LONG = b"<a>" + b" " * (80 << 10) + b"</a>"
+
+
 def test_an_answer_that_is_too_long_to_hold_back(fake_gate, fake):
-    fake.behave = Scripted(head_says('"mine"', AES), body=b"<a>" + b" " * (80 << 10) + b"</a>")
+    fake.behave = Scripted(head_says('"mine"', AES), body=LONG)
     answer = ask(fake_gate, COPY)
     assert answer.status == 501 and b"xml_bytes" in answer.body
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_one_that_is_too_long_is_passed_on_where_it_is_only_reported(fake_gate, fake, chunked):
+    def behave(link, seen):
+        link.read_body(seen)
+        if not chunked:
+            return respond(link, "200 OK", body=LONG, seen=seen)
+        link.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nx-amz-request-id: R\r\n\r\n")
+        for start in range(0, len(LONG), 10_000):
+            piece = LONG[start : start + 10_000]
+            link.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+        link.send(b"0\r\n\r\n")
+        return True
+
+    fake.behave = behave
+    fake_gate.mark()
+    with Wire(fake_gate.address) as wire:
+        for _ in range(2):
+            wire.send(COPY.replace(b"/locked/", b"/reported/"))
+            answer = wire.answer()
+            assert (answer.status, answer.body) == (200, LONG)
+    for line in fake_gate.audit_new(2):
+        assert (line["decision"], line["reason"], line["sse_confirmed"]) == ("allow", "unconfirmed", None)
+        assert "xml_bytes" in line["error"] and line["bytes_out"] == len(LONG)
+
+
+def test_what_the_store_is_like_is_not_told_where_denials_are_plain(scratch, fake):
+    gate = Sealgate(scratch / "unconfirmed-plain", fake.endpoint, FAKE_RULES, denial="plain")
+    with gate:
+        fake.behave = Scripted(head_says('"mine"'))
+        answer = ask(gate, COPY)
+        assert answer.status == 501
+        assert answer.xml()["Message"] == "The store did not confirm that it encrypted this write, as is demanded here."
+        line = gate.audit_new()[0]
+        assert line["reason"] == "unconfirmed" and "store.credentials" in line["error"]
 
 
 def test_a_document_cannot_write_headers(fake_gate, fake):

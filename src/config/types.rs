@@ -66,6 +66,7 @@ impl Config {
             .iter()
             .chain(of_rules)
             .filter_map(|policy| policy.path.as_ref())
+            .chain(self.store.tls.files())
     }
 }
 
@@ -242,6 +243,14 @@ pub struct StoreTls {
     pub server_name: Option<String>,
     /// The certificate that Sealgate shows to the store, PEM, and its key.
     pub client: Option<(PathBuf, PathBuf)>,
+}
+
+impl StoreTls {
+    /// The files that it names.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let client = self.client.iter().flat_map(|(cert, key)| [cert, key]);
+        self.ca.iter().chain(client)
+    }
 }
 
 /// A caller that is known by its access key.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     audit::{Decision, Reason},
-    config::{Config, Secret, Unconfirmed},
+    config::{Config, Denial, Secret, Unconfirmed},
     decide::{Demand, Facts, always_echoes},
     http1::fields::fields,
     s3::{ErrorCode, Operation, S3Error, query::encode, xml::Element},
@@ -336,13 +336,27 @@ pub fn judged<'a>(
     }
 }
 
-/// What is told where an answer that needs a look is longer than one can be held back.
-pub fn too_long() -> Answer {
-    let error = S3Error::new(
-        ErrorCode::NotImplemented,
-        "The store did not confirm that it encrypted this write, as is demanded here: its answer is longer than limits.xml_bytes; what was written is left there.",
-    );
-    Answer::error(error, Decision::Error, Reason::Unconfirmed)
+/// Does what the configuration says about a write whose answer is longer than can be held back and looked at.
+///
+/// # Errors
+/// The answer, where it is not passed on.
+pub fn too_long(shared: &Shared, ctx: &mut Ctx, unconfirmed: Unconfirmed) -> Result<(), Answer> {
+    let why = "its answer is longer than limits.xml_bytes";
+    if unconfirmed == Unconfirmed::Report {
+        ctx.sse_confirmed = None;
+        pass_on(ctx, why);
+        return Ok(());
+    }
+    Err(self::unconfirmed(
+        shared,
+        &format!("{why}; what was written is left there"),
+    ))
+}
+
+fn pass_on(ctx: &mut Ctx, why: &str) {
+    ctx.note_unconfirmed(format!(
+        "the store did not confirm the encryption: {why}; passed on, as unconfirmed: report says"
+    ));
 }
 
 /// Does what the configuration says about a write that was not confirmed; an answer where it is not reported as a success.
@@ -355,9 +369,7 @@ pub async fn act(
 ) -> Result<(), Answer> {
     let what = match demanded.demand.unconfirmed {
         Unconfirmed::Report => {
-            ctx.note_unconfirmed(format!(
-                "the store did not confirm the encryption: {why}; passed on, as unconfirmed: report says"
-            ));
+            pass_on(ctx, &why);
             return Ok(());
         }
         // An upload is no object yet, and its id is not told: nobody can want it.
@@ -379,12 +391,25 @@ pub async fn act(
         cause = why,
         "the store did not confirm the encryption of a write"
     );
-    let message = format!(
-        "The store did not confirm that it encrypted this write, as is demanded here: {why}; {what}. \
-         The operator must have the store encrypt, name store.credentials where it leaves the confirmation out, or change `unconfirmed`."
-    );
-    let error = S3Error::new(ErrorCode::NotImplemented, message);
-    Err(Answer::error(error, Decision::Error, Reason::Unconfirmed))
+    Err(unconfirmed(
+        shared,
+        &format!(
+            "{why}; {what}. The operator must have the store encrypt, name store.credentials where it leaves the \
+             confirmation out, or change `unconfirmed`."
+        ),
+    ))
+}
+
+/// What the client is told; with `denial: plain` not what the store is like, which the audit line has.
+fn unconfirmed(shared: &Shared, details: &str) -> Answer {
+    let plain = "The store did not confirm that it encrypted this write, as is demanded here";
+    let detailed = format!("{plain}: {details}");
+    let told = match shared.denial {
+        Denial::Detailed => detailed.clone(),
+        Denial::Plain => format!("{plain}."),
+    };
+    let error = S3Error::new(ErrorCode::NotImplemented, told);
+    Answer::error(error, Decision::Error, Reason::Unconfirmed).because(detailed)
 }
 
 /// Deletes exactly what was written; what was done, or why nothing was.

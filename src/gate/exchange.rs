@@ -23,7 +23,6 @@ use tokio_util::io::poll_read_buf;
 use super::{
     answer::Answer as Own,
     client::Rest,
-    confirm,
     outgoing::{Outgoing, Sent},
     parsed::Parsed,
     request::Ctx,
@@ -32,6 +31,7 @@ use super::{
 };
 use crate::{
     audit::Continue,
+    config::Unconfirmed,
     http1::{
         chunked::{ChunkedScanner, END},
         response::{ResponseHead, examine},
@@ -80,6 +80,13 @@ pub struct Failed {
     pub heard: bool,
 }
 
+impl Failed {
+    /// Whether the store ended the connection without a word.
+    pub fn is_unheard(&self) -> bool {
+        matches!(self.fault, Fault::Store(_)) && !self.heard
+    }
+}
+
 /// What remains of a completed exchange.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
@@ -123,8 +130,8 @@ pub struct Exchange<'a> {
     client: &'a mut Rest,
     store: &'a mut Stream,
     upload: &'a mut Upload,
-    /// Whether the store must confirm what is written.
-    demanded: bool,
+    /// The store must confirm what is written; what is done where it does not.
+    demanded: Option<Unconfirmed>,
     /// To the store.
     up: Outgoing,
     /// From the store, as long as its head is incomplete.
@@ -158,7 +165,7 @@ impl<'a> Exchange<'a> {
     ) -> Self {
         let now = Instant::now();
         Self {
-            demanded: request.ctx.demanded.is_some(),
+            demanded: request.ctx.demanded.as_ref().map(|d| d.demand.unconfirmed),
             head: request.parsed.head(),
             request,
             client,
@@ -227,7 +234,7 @@ impl<'a> Exchange<'a> {
 
     /// Whether the store has the whole of a write that it must confirm: that is looked at though the client has gone.
     fn must_finish(&self) -> bool {
-        self.demanded && self.upload.is_done() && self.up.is_clear()
+        self.demanded.is_some() && self.upload.is_done() && self.up.is_clear()
     }
 
     fn is_finished(&self) -> bool {
@@ -335,14 +342,12 @@ impl<'a> Exchange<'a> {
     /// Moves what can be moved to the client; whether something did.
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut moved = false;
-        if let Some(start) = self.held {
-            while self.poll_store(cx)? {
-                moved = true;
-                if self.down.bytes.len().saturating_sub(start) > self.request.shared.xml_bytes {
-                    return Err(Fault::Unconfirmed(Box::new(confirm::too_long())));
-                }
+        while self.held.is_some() {
+            if !self.poll_store(cx)? {
+                return Ok(moved);
             }
-            return Ok(moved);
+            moved = true;
+            self.hold_no_more_than_allowed()?;
         }
         loop {
             let (sent, went) = self.down.poll_send(&mut self.client.stream, cx);

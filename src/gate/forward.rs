@@ -155,7 +155,7 @@ async fn exchange(
     rest: &mut Rest,
     head: &Head,
     upload: &mut Upload,
-    up: BytesMut,
+    mut up: BytesMut,
 ) -> Result<bool, Failed> {
     let shared = request.shared;
     request.ctx.store_started = Some(Instant::now());
@@ -166,45 +166,31 @@ async fn exchange(
     // Only what changes nothing is sent twice, and only where a kept connection turned out to be closed.
     let again = matches!(request.parsed.method, Method::GET | Method::HEAD)
         && head.framing == Framing::None;
-    let mut stream = match shared.store.kept() {
-        Some(mut stream) => {
-            let once_more = again.then(|| up.clone());
-            let first = Request {
-                ctx: &mut *request.ctx,
-                ..request
-            };
-            match Exchange::new(first, rest, &mut stream, upload, up)
-                .run()
-                .await
-            {
-                Err(Failed {
-                    fault: Fault::Store(_),
-                    heard: false,
-                    ..
-                }) if again => {
-                    let up = once_more.unwrap_or_default();
-                    let mut stream = connect(shared).await?;
-                    let outcome = Exchange::new(request, rest, &mut stream, upload, up)
-                        .run()
-                        .await?;
-                    return Ok(done(shared, stream, outcome));
+    let mut kept = shared.store.kept();
+    loop {
+        let once_more = (again && kept.is_some()).then(|| up.clone());
+        let mut stream = match kept.take() {
+            Some(stream) => stream,
+            None => connect(shared).await?,
+        };
+        let request = Request {
+            ctx: &mut *request.ctx,
+            ..request
+        };
+        let tried = Exchange::new(request, rest, &mut stream, upload, up)
+            .run()
+            .await;
+        match (tried, once_more) {
+            (Err(failed), Some(bytes)) if failed.is_unheard() => up = bytes,
+            (tried, _) => {
+                let outcome = tried?;
+                if outcome.keep_store {
+                    shared.store.keep(stream);
                 }
-                outcome => return Ok(done(shared, stream, outcome?)),
+                return Ok(outcome.keep_client);
             }
         }
-        None => connect(shared).await?,
-    };
-    let outcome = Exchange::new(request, rest, &mut stream, upload, up)
-        .run()
-        .await?;
-    Ok(done(shared, stream, outcome))
-}
-
-fn done(shared: &Shared, stream: Stream, outcome: super::exchange::Outcome) -> bool {
-    if outcome.keep_store {
-        shared.store.keep(stream);
     }
-    outcome.keep_client
 }
 
 async fn connect(shared: &Shared) -> Result<Stream, Failed> {

@@ -95,7 +95,10 @@ impl Reloader {
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
-                self.seen = stamps(&config);
+                let before = std::mem::replace(&mut self.seen, stamps(&config));
+                for (path, seen) in before {
+                    self.seen.entry(path).and_modify(|now| *now = seen);
+                }
                 self.errors = None;
                 self.apply(&config);
             }

@@ -1,6 +1,7 @@
 //! What a configuration makes of the gate.
 
 use std::{
+    panic::catch_unwind,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -17,6 +18,7 @@ use super::{
     enter::Entries,
     linger::Linger,
     process::Process,
+    stamp::{Stamp, stamp},
     store::{Store, StoreAddress},
 };
 use crate::{
@@ -62,6 +64,8 @@ pub struct Shared {
     /// Looks at what it wrote.
     pub confirmer: Confirmer,
     store_config: crate::config::Store,
+    /// Its certificates as they were read.
+    store_files: Vec<Stamp>,
     /// Its host and port, for a request that names none.
     pub store_authority: String,
     /// The store's silence that ends a request.
@@ -93,8 +97,9 @@ impl Shared {
     /// A file that it names cannot be used.
     pub fn first(config: &Config, process: Arc<Process>) -> Result<Self, StartError> {
         let entries = Arc::new(Entries::new(config)?);
-        let store = store(config, &process);
-        Ok(Self::new(config, process, 1, store, entries))
+        let store_files = store_files(config);
+        let store = store(config, &process)?;
+        Ok(Self::new(config, process, 1, (store, store_files), entries))
     }
 
     /// What the configuration says that takes the place of `before`.
@@ -102,11 +107,14 @@ impl Shared {
     /// # Errors
     /// A file that it names cannot be used.
     pub fn after(before: &Self, config: &Config) -> Result<Self, StartError> {
-        let store = if before.store_config == config.store {
+        // Before the files are read: what changes meanwhile is seen at the next look.
+        let store_files = store_files(config);
+        let same = before.store_config == config.store && before.store_files == store_files;
+        let store = if same {
             // Its kept connections go on.
             Arc::clone(&before.store)
         } else {
-            store(config, &before.process)
+            store(config, &before.process)?
         };
         let entries = before.entries.after(config)?;
         let process = Arc::clone(&before.process);
@@ -114,7 +122,7 @@ impl Shared {
             config,
             process,
             before.generation + 1,
-            store,
+            (store, store_files),
             entries,
         ))
     }
@@ -123,7 +131,7 @@ impl Shared {
         config: &Config,
         process: Arc<Process>,
         generation: u64,
-        store: Arc<Store>,
+        (store, store_files): (Arc<Store>, Vec<Stamp>),
         entries: Arc<Entries>,
     ) -> Self {
         let limits = &config.limits;
@@ -157,6 +165,7 @@ impl Shared {
             confirmer: Confirmer::new(config),
             store,
             store_config: config.store.clone(),
+            store_files,
             store_authority: config.store.endpoint.authority(),
             response_timeout: config.store.response_timeout,
             store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
@@ -182,15 +191,18 @@ fn base_domains(config: &Config) -> Vec<String> {
     domains
 }
 
-fn store(config: &Config, process: &Process) -> Arc<Store> {
-    let options = connector_options(config);
+fn store_files(config: &Config) -> Vec<Stamp> {
+    config.store.tls.files().map(|path| stamp(path)).collect()
+}
+
+fn store(config: &Config, process: &Process) -> Result<Arc<Store>, StartError> {
     let uses = Arc::clone(&process.store_uses);
-    Arc::new(Store::new(
-        address(config),
-        STORE_CONNECTIONS_KEPT,
-        options,
-        uses,
-    ))
+    // pingora panics over a certificate that cannot be used. They were checked, but may have changed since.
+    let made = catch_unwind(|| {
+        let options = connector_options(config);
+        Store::new(address(config), STORE_CONNECTIONS_KEPT, options, uses)
+    });
+    made.map(Arc::new).map_err(|_| StartError::StoreTls)
 }
 
 fn address(config: &Config) -> StoreAddress {

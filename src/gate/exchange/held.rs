@@ -28,9 +28,12 @@ impl Exchange<'_> {
         self.wait(|this| this.down.is_clear()).await?;
         self.held = Some(usize::MAX);
         self.begin(head)?;
-        self.wait(|this| matches!(this.answer, Answer::Done))
+        self.hold_no_more_than_allowed()?;
+        self.wait(|this| matches!(this.answer, Answer::Done) || this.held.is_none())
             .await?;
-        let start = self.held.take().unwrap_or_default();
+        let Some(start) = self.held.take() else {
+            return Ok(());
+        };
         answered.body = self.held_body(head, start)?;
         let ctx = &mut *self.request.ctx;
         ctx.sse_confirmed = None;
@@ -46,6 +49,24 @@ impl Exchange<'_> {
             }
         }
         self.complete()
+    }
+
+    /// Lets a response go, or refuses it, of which more is held back than `limits.xml_bytes`.
+    pub(super) fn hold_no_more_than_allowed(&mut self) -> Result<(), Fault> {
+        let shared = self.request.shared;
+        let (Some(start), Some(unconfirmed)) = (self.held, self.demanded) else {
+            return Ok(());
+        };
+        if self.down.bytes.len().saturating_sub(start) <= shared.xml_bytes {
+            return Ok(());
+        }
+        confirm::too_long(shared, self.request.ctx, unconfirmed)
+            .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
+        self.held = None;
+        match self.answer {
+            Answer::Done => self.complete(),
+            _ => Ok(()),
+        }
     }
 
     /// The body of a response that is held back from `start` on, without its framing.
