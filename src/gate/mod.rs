@@ -2,6 +2,7 @@
 
 mod ahead;
 mod answer;
+mod answered;
 mod ask;
 mod body;
 mod client;

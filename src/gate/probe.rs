@@ -197,11 +197,9 @@ pub async fn versions(shared: &Shared, own: &Own, bucket: &str) -> bool {
         return honoured;
     }
     let trial = Trial::new(shared, own, bucket);
-    let (Some(first), second) = (trial.put().await, trial.put().await) else {
-        return false;
-    };
+    let (first, second) = (trial.put().await, trial.put().await);
     let honoured = async {
-        let (first, second) = (version(&first)?, version(second.as_ref()?)?);
+        let (first, second) = (version(first.as_ref()?)?, version(second.as_ref()?)?);
         let one = trial.delete(first).await?.is_good();
         let there = trial.is_there().await?;
         let other = trial.delete(second).await?.is_good();
@@ -209,7 +207,7 @@ pub async fn versions(shared: &Shared, own: &Own, bucket: &str) -> bool {
     }
     .await;
     if honoured != Some(true) {
-        // Its own, whatever became of the trial.
+        // Its own, whatever became of the trial: it may be there though the answer to its PUT was lost.
         let _ = trial.ask("DELETE", "", &[]).await;
     }
     if let Some(honoured) = honoured {
@@ -226,11 +224,9 @@ pub async fn if_match(shared: &Shared, own: &Own, bucket: &str) -> bool {
         return honoured;
     }
     let trial = Trial::new(shared, own, bucket);
-    let Some(put) = trial.put().await else {
-        return false;
-    };
+    let put = trial.put().await;
     let honoured = async {
-        let etag = put.field("etag")?;
+        let etag = put.as_ref()?.field("etag")?;
         let wrong = trial.ask("DELETE", "", &[("if-match", NO_ETAG)]).await?;
         let there = trial.is_there().await?;
         let right = trial.ask("DELETE", "", &[("if-match", etag)]).await?;
@@ -239,10 +235,10 @@ pub async fn if_match(shared: &Shared, own: &Own, bucket: &str) -> bool {
     }
     .await;
     if honoured != Some(true) {
-        // Its own, whatever became of the trial.
+        // Its own, whatever became of the trial: it may be there though the answer to its PUT was lost.
         let _ = trial.ask("DELETE", "", &[]).await;
     }
-    if let Some(version) = version(&put) {
+    if let Some(version) = put.as_ref().and_then(version) {
         let _ = trial.delete(version).await;
     }
     if let Some(honoured) = honoured {

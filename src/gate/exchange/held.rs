@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use super::{Answer, Exchange, Fault};
 use crate::{
-    gate::confirm::{self, Answered, Demanded, Finding},
+    gate::{
+        answered::Answered,
+        confirm::{self, Demanded, Finding},
+    },
     http1::{
         chunked::ChunkedScanner,
         response::{Framing, ResponseHead},
