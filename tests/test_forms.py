@@ -1,13 +1,22 @@
 """POST forms: their fields decide, up to the file, and within bounds."""
 
+import http.client
+import itertools
+from urllib.parse import urlsplit
+
 import pytest
 
+from harness.boto import client
 from harness.rules import EXPECT, SSE
+from harness.sealgate import Sealgate
 from harness.wire import Wire, assert_refused
 
 BOUNDARY = "----form7d1a"
 TYPE = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
-FIELDS = [("key", "k"), ("policy", "eyJ9"), ("x-amz-signature", "00")]
+SIGNED = [("policy", "eyJ9"), ("x-amz-algorithm", "AWS4-HMAC-SHA256"), ("x-amz-date", "20260101T000000Z"),
+          ("x-amz-credential", "AK/20260101/us-east-1/s3/aws4_request"), ("x-amz-signature", "00")]
+SIGNED_V2 = [("policy", "eyJ9"), ("AWSAccessKeyId", "AK"), ("signature", "c2ln")]
+FIELDS = [("key", "k"), *SIGNED]
 SSE_FIELD = ("x-amz-server-side-encryption", "AES256")
 
 
@@ -198,3 +207,116 @@ def test_both_readings_of_the_file_s_name_decide(gates, fake):
         wire.request("POST", "/b", f"Content-Type: multipart/form-data; boundary={BOUNDARY}", body=body)
         assert wire.final("POST")[1].status == 403
     assert not fake.seen
+
+
+APP, OTHER = ("arn:aws:iam::111122223333:user/" + name for name in ("app", "other"))
+
+
+def deny(sid: str, principal, **conditions) -> dict:
+    statement = {"Sid": sid, "Effect": "Deny", "Principal": principal, "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{sid.lower()}-*/*"}
+    return {**statement, **({"Condition": conditions} if conditions else {})}
+
+
+#: Each denies what a form says of its signer, in the buckets that begin with its Sid.
+SIGNER = {"Version": "2012-10-17", "Statement": [
+    deny("Principal", {"AWS": APP}),
+    deny("Arn", "*", ArnEquals={"aws:PrincipalArn": APP}),
+    deny("Username", "*", StringEquals={"aws:username": "app"}),
+    deny("Account", "*", StringEquals={"aws:PrincipalAccount": "111122223333"}),
+    deny("Type", "*", StringEquals={"s3:authType": "POST"}),
+    deny("V2", "*", StringEquals={"s3:signatureversion": "AWS"}),
+    deny("V4", "*", StringEquals={"s3:signatureversion": "AWS4-HMAC-SHA256"}),
+    deny("Age", "*", NumericLessThan={"s3:signatureAge": "600000"}),
+    deny("Old", "*", NumericGreaterThan={"s3:signatureAge": "600000"}),
+    deny("Elsewhere", {"AWS": OTHER}),
+]}
+#: By bucket: whom it refuses, of the forms of `app` in Version 4 and in Version 2.
+REFUSES = {"principal": "42", "arn": "42", "username": "42", "account": "42", "type": "42", "v2": "2", "v4": "4", "age": "42",
+           "old": "", "elsewhere": ""}
+_number = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def signers(scratch, stores):
+    store = stores("minio")
+    clients = [{"access_key": store.access_key, "principal": APP}, {"access_key": "AK", "principal": APP},
+               {"access_key": "AKOTHER", "principal": OTHER}]
+    with Sealgate(scratch / "signers", store.endpoint, [{"bucket": "*", "policy": SIGNER}], clients=clients) as proxy:
+        yield store, proxy
+
+
+@pytest.mark.parametrize("version", ["4", "2"])
+@pytest.mark.parametrize("kind", REFUSES)
+def test_the_form_says_who_signed(signers, kind, version):
+    """A real presigned POST of boto3 at a real store: the policy sees its signer, and so does the audit file."""
+    store, proxy = signers
+    bucket = f"{kind}-{next(_number)}"
+    direct = client(store.endpoint, store)
+    direct.create_bucket(Bucket=bucket)
+    s3 = client(proxy.endpoint, store, signature_version="s3v4" if version == "4" else "s3")
+    signed = s3.generate_presigned_post(bucket, "k")
+    proxy.mark()
+    link = http.client.HTTPConnection(proxy.address, timeout=20)
+    link.request("POST", urlsplit(signed["url"]).path, form(signed["fields"].items()), {"Content-Type": TYPE.partition(": ")[2]})
+    answer = link.getresponse()
+    body = answer.read()
+    link.close()
+    refused = version in REFUSES[kind]
+    assert answer.status == (403 if refused else 204), body
+    line = proxy.audit_new()[-1]
+    assert line["principal"] == APP and line["verified"] is False, line
+    assert line["sid"] == (kind.capitalize() if refused else None), line
+    held = [e["Key"] for e in direct.list_objects_v2(Bucket=bucket).get("Contents", [])]
+    assert held == ([] if refused else ["k"])
+
+
+def without(fields, name: str):
+    return [field for field in fields if field[0] != name]
+
+
+CLAIMS = {
+    **{f"version 4 without {name}": without(SIGNED, name) for name, _ in SIGNED},
+    **{f"version 2 without {name}": without(SIGNED_V2, name) for name, _ in SIGNED_V2},
+    "both versions": SIGNED + SIGNED_V2[1:],
+    "a second access key": SIGNED + SIGNED_V2[1:2],
+    "the credential twice": SIGNED + [("X-Amz-Credential", "AKOTHER/20260101/us-east-1/s3/aws4_request")],
+    "no credential": without(SIGNED, "x-amz-credential") + [("x-amz-credential", "AK")],
+    "no algorithm": without(SIGNED, "x-amz-algorithm") + [("x-amz-algorithm", "none")],
+    "no date": without(SIGNED, "x-amz-date") + [("x-amz-date", "now")],
+    "no signature": without(SIGNED, "x-amz-signature") + [("x-amz-signature", "")],
+}
+
+
+@pytest.mark.parametrize("fields", CLAIMS.values(), ids=CLAIMS)
+def test_half_a_claim_is_refused(gate, fake, fields):
+    assert_refused(post(gate.address, "open", form([("key", "k"), *fields])), 400, "InvalidArgument")
+    assert [s for s in fake.seen if s.complete] == []
+
+
+AUTHORIZATION = "Authorization: AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00"
+
+
+@pytest.mark.parametrize("fields", [SIGNED, SIGNED_V2], ids=["version 4", "version 2"])
+def test_two_signers_are_refused(gate, fake, fields):
+    """The head's signature and the form's: stores could believe either."""
+    answer = post(gate.address, "open", form([("key", "k"), *fields]), AUTHORIZATION.format("AK"))
+    assert_refused(answer, 400, "InvalidArgument")
+    assert [s for s in fake.seen if s.complete] == []
+
+
+def test_a_signed_head_beside_an_unsigned_form_counts(gates, fake):
+    clients = [{"access_key": "AK", "principal": APP}, {"access_key": "AKOTHER", "principal": OTHER}]
+    proxy = gates("form-head", rules=[{"bucket": "*", "policy": SIGNER}], clients=clients)
+    body = form([("key", "k")])
+    assert_refused(post(proxy.address, "principal-1", body, AUTHORIZATION.format("AK")))
+    assert not fake.seen
+    assert post(proxy.address, "principal-1", body, AUTHORIZATION.format("AKOTHER")).status == 200
+    assert post(proxy.address, "principal-1", body).status == 200
+
+
+def test_an_old_form_is_refused_by_its_age(gates, fake):
+    clients = [{"access_key": "AK", "principal": APP}]
+    proxy = gates("form-age", rules=[{"bucket": "*", "policy": SIGNER}], clients=clients)
+    assert_refused(post(proxy.address, "old-1", form([("key", "k"), *SIGNED])))
+    assert not fake.seen
+    assert post(proxy.address, "old-1", form([("key", "k"), *SIGNED_V2])).status == 200

@@ -26,7 +26,7 @@ use crate::{
         form::{Boundary, Form, FormError, FormReader, Progress, Tail},
         xml::{DeleteRequest, XmlError, render_all},
     },
-    sigv4,
+    sigv4::{self, Claim},
     sse::SseRequest,
 };
 
@@ -245,7 +245,16 @@ fn decide_form(asked: Asked<'_, '_>, form: &Form) -> Result<(), Answer> {
     let Asked { shared, head, ctx } = asked;
     let routed =
         s3::route(head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
-    let claim = sigv4::claim_of_form(form.headers()).map_err(|e| refused(e, Reason::Request))?;
+    let claim = sigv4::claim(&routed, head)
+        .and_then(|of_head| {
+            let of_form = sigv4::claim_of_form(|name| form.field(name))?;
+            sigv4::claim_of_post(of_head, of_form)
+        });
+    // A wrong claim is refused below in any case; what nobody may do is said first.
+    let (claim, wrong) = match claim {
+        Ok(claim) => (claim, None),
+        Err(error) => (Claim::ANONYMOUS, Some(error)),
+    };
     let facts = facts(shared, ctx, head, &routed, &claim, Some(form.headers()));
     ctx.key = Some(form.key().as_bytes().to_vec());
     ctx.principal = facts.principal.map(|p| p.arn().to_owned());
@@ -253,6 +262,9 @@ fn decide_form(asked: Asked<'_, '_>, form: &Form) -> Result<(), Answer> {
     ctx.sse_requested = requested(&request);
     let verdict = shared.keeper.form(&facts, form.key().as_bytes());
     settle(shared, ctx, verdict, facts.principal)?;
+    if let Some(error) = wrong {
+        return Err(refused(error, Reason::Request));
+    }
     encryption(shared, ctx, Operation::PostObject, &request)?;
     ctx.demanded = Demanded::of(shared, &facts, &request, Some(form.key().as_bytes()));
     // A store that does not put the file's name into `${filename}` writes another key: both must be allowed.

@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
-
 use crate::s3::{ErrorCode, Query, RequestHead, Routed, S3Error};
 
 /// Where the signature is.
@@ -110,7 +108,7 @@ impl Claim<'_> {
 
 /// What this request claims.
 ///
-/// For `PostObject` the fields of the form say more: see [`claim_of_form`].
+/// For `PostObject` the fields of the form say more: see [`claim_of_form`] and [`claim_of_post`].
 ///
 /// # Errors
 /// S3's: two mechanisms at once, a malformed header (`AuthorizationHeaderMalformed`) or query (`AuthorizationQueryParametersError`).
@@ -148,57 +146,59 @@ pub fn claim<'a>(routed: &Routed<'a>, head: &RequestHead<'a>) -> Result<Claim<'a
     }
 }
 
-/// What the fields of a POST form claim, by lower-case name.
+/// What the fields of a POST form claim; `field` gives a field's value by its lower-case name. All of them count here, those
+/// too that stand for no header.
 ///
 /// # Errors
-/// `InvalidArgument` where one of the fields that belong together is missing or malformed.
-pub fn claim_of_form(fields: &HeaderMap) -> Result<Claim<'_>, S3Error> {
-    let get = |name: &str| {
-        fields
-            .get(name)
-            .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+/// `InvalidArgument` where one of the fields that belong together is missing, malformed, or of the other version.
+pub fn claim_of_form<'a>(
+    field: impl Fn(&str) -> Option<&'a [u8]>,
+) -> Result<Claim<'a>, S3Error> {
+    let has = |names: &[&str]| names.iter().any(|name| field(name).is_some());
+    let need = |name: &'static str| {
+        field(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .ok_or_else(|| {
+                S3Error::invalid_argument(
+                    format!(
+                        "Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the fields."
+                    ),
+                    name,
+                    "",
+                )
+            })
     };
-    let missing = |name: &'static str| {
-        S3Error::invalid_argument(
-            format!(
-                "Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the fields."
-            ),
-            name,
-            "",
-        )
-    };
-    let need = |name: &'static str| get(name).ok_or_else(|| missing(name));
-    let v4 = ["x-amz-algorithm", "x-amz-credential", "x-amz-signature"]
-        .iter()
-        .any(|name| fields.contains_key(*name));
-    let v2 = ["awsaccesskeyid", "signature"]
-        .iter()
-        .any(|name| fields.contains_key(*name));
+    let wrong =
+        |name: &'static str| S3Error::invalid_argument("This form field is malformed", name, "");
+    let v4 = has(&["x-amz-algorithm", "x-amz-credential", "x-amz-signature"]);
+    let v2 = has(&["awsaccesskeyid", "signature"]);
     if v4 && v2 {
-        return Err(S3Error::invalid_argument(
-            "Only one auth mechanism allowed",
-            "x-amz-algorithm",
-            "",
-        ));
+        return Err(two_mechanisms("x-amz-algorithm"));
     }
     if v2 {
         need("policy")?;
-        need("signature")?;
-        let access_key = Cow::Borrowed(need("awsaccesskeyid")?);
+        let access_key = need("awsaccesskeyid")?;
+        if access_key.is_empty() || access_key.contains(|c: char| c <= ' ' || c == '\x7f') {
+            return Err(wrong("awsaccesskeyid"));
+        }
+        if need("signature")?.is_empty() {
+            return Err(wrong("signature"));
+        }
         return Ok(Claim {
             auth: AuthType::Post,
             version: Some(SignatureVersion::V2),
-            access_key: Some(access_key),
+            access_key: Some(Cow::Borrowed(access_key)),
             ..Claim::ANONYMOUS
         });
     }
-    if !v4 {
+    // A session token says that somebody signed.
+    if !v4 && !has(&["x-amz-security-token"]) {
         return Ok(Claim::ANONYMOUS);
     }
     need("policy")?;
-    need("x-amz-signature")?;
-    let wrong =
-        |name: &'static str| S3Error::invalid_argument("This form field is malformed", name, "");
+    if !is_signature(need("x-amz-signature")?) {
+        return Err(wrong("x-amz-signature"));
+    }
     let version = SignatureVersion::of_algorithm(need("x-amz-algorithm")?)
         .ok_or_else(|| wrong("x-amz-algorithm"))?;
     let credential = Credential::parse(need("x-amz-credential")?, version)
@@ -212,6 +212,26 @@ pub fn claim_of_form(fields: &HeaderMap) -> Result<Claim<'_>, S3Error> {
         region: credential.region.map(Cow::Borrowed),
         ..Claim::ANONYMOUS
     })
+}
+
+/// What a POST upload claims altogether: its form is signed, or its head is, or nobody did.
+///
+/// # Errors
+/// `InvalidArgument` where both are: stores could believe either.
+pub fn claim_of_post<'a>(head: Claim<'a>, form: Claim<'a>) -> Result<Claim<'a>, S3Error> {
+    match (head.auth, form.auth) {
+        (_, AuthType::Anonymous) => Ok(head),
+        (AuthType::Anonymous, _) => Ok(form),
+        _ => Err(two_mechanisms("Authorization")),
+    }
+}
+
+fn two_mechanisms(name: &'static str) -> S3Error {
+    S3Error::invalid_argument(
+        "Only one auth mechanism allowed; sign the form's fields or the request's head, and with one version",
+        name,
+        "",
+    )
 }
 
 /// `access key / date / region / service / aws4_request`; Version 4A has no region.

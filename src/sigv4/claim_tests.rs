@@ -1,7 +1,8 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::*;
+use crate::s3::form::{Boundary, Form, FormReader, Progress};
 use crate::s3::route;
-use http::Method;
+use http::{HeaderMap, Method};
 
 const SIGNATURE: &str = "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41";
 
@@ -206,55 +207,123 @@ fn presigned_queries() {
     }
 }
 
-#[test]
-fn forms() {
-    let map = |fields: &[(&'static str, &str)]| -> HeaderMap {
-        fields
-            .iter()
-            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
-            .collect()
-    };
-    let v4 = [
-        ("policy", "e30="),
-        ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
-        ("x-amz-credential", "AKID/20130524/r/s3/aws4_request"),
-        ("x-amz-date", "20130524T000000Z"),
-        ("x-amz-signature", SIGNATURE),
-    ];
-    let fields = map(&v4);
-    let found = claim_of_form(&fields).unwrap();
-    assert_eq!(
-        (
-            found.auth.condition_value(),
-            found.access_key.as_deref(),
-            found.age_ms(1_369_353_600_009)
-        ),
-        (Some("POST"), Some("AKID"), Some(9))
-    );
-    for left_out in 0..v4.len() {
-        let fields: Vec<_> = v4
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| *index != left_out)
-            .map(|(_, field)| *field)
-            .collect();
-        assert_eq!(
-            claim_of_form(&map(&fields)).unwrap_err().code,
-            ErrorCode::InvalidArgument,
-            "{fields:?}"
+/// A form of these fields as its reader gives it.
+fn form(fields: &[(&str, &str)]) -> Form {
+    let mut body = String::new();
+    for (name, value) in fields.iter().chain(&[("key", "k")]) {
+        body += &format!(
+            "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
         );
     }
-    let fields = map(&[
-        ("policy", "e30="),
-        ("awsaccesskeyid", "A"),
-        ("signature", "s"),
-    ]);
-    assert_eq!(claim_of_form(&fields).unwrap().age_ms(3), Some(0));
+    body += "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nx\r\n--b--\r\n";
+    let mut reader = FormReader::new(Boundary::new("b").unwrap(), 20_480);
+    match reader.feed(body.as_bytes()).unwrap() {
+        Progress::File(form) => *form,
+        Progress::More => panic!("the form is whole"),
+    }
+}
+
+/// What is claimed: where, in which version, by whom, how long ago.
+type Said = (
+    Option<&'static str>,
+    Option<&'static str>,
+    Option<String>,
+    Option<i64>,
+);
+
+fn of_form(fields: &[(&str, &str)]) -> Result<Said, ErrorCode> {
+    let form = form(fields);
+    let claim = claim_of_form(|name| form.field(name)).map_err(|error| error.code)?;
+    Ok((
+        claim.auth.condition_value(),
+        claim.version.map(SignatureVersion::condition_value),
+        claim.access_key.as_deref().map(str::to_owned),
+        claim.age_ms(1_369_353_600_009),
+    ))
+}
+
+const V4: [(&str, &str); 5] = [
+    ("policy", "e30="),
+    ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+    ("X-Amz-Credential", "AKID/20130524/r/s3/aws4_request"),
+    ("X-Amz-Date", "20130524T000000Z"),
+    ("X-Amz-Signature", SIGNATURE),
+];
+const V2: [(&str, &str); 3] = [
+    ("policy", "e30="),
+    ("AWSAccessKeyId", "AKID"),
+    ("signature", "c2lnbmF0dXJl="),
+];
+
+#[test]
+fn forms() {
+    let akid = Some("AKID".to_owned());
     assert_eq!(
-        claim_of_form(&map(&[("key", "k")])).unwrap(),
-        Claim::ANONYMOUS
+        of_form(&V4),
+        Ok((Some("POST"), Some("AWS4-HMAC-SHA256"), akid.clone(), Some(9)))
     );
-    assert!(claim_of_form(&map(&[("signature", "s")])).is_err());
+    assert_eq!(
+        of_form(&V2),
+        Ok((Some("POST"), Some("AWS"), akid, Some(0)))
+    );
+    assert_eq!(of_form(&[]), Ok((None, None, None, None)));
+    // A policy that nobody signed makes nobody its signer.
+    assert_eq!(of_form(&V4[..1]), Ok((None, None, None, None)));
+}
+
+#[test]
+fn forms_that_say_half_or_two_things() {
+    let refused = Err(ErrorCode::InvalidArgument);
+    for whole in [&V4[..], &V2[..]] {
+        for left_out in 0..whole.len() {
+            let mut fields = whole.to_vec();
+            fields.remove(left_out);
+            assert_eq!(of_form(&fields), refused, "{fields:?}");
+        }
+        for at in 1..whole.len() {
+            for value in ["", "not this", "\u{e9}\u{7f}"] {
+                let mut fields = whole.to_vec();
+                fields[at].1 = value;
+                let what = of_form(&fields);
+                // Anything but nothing may be a signature of Version 2.
+                if fields[at].0 != "signature" || value.is_empty() {
+                    assert_eq!(what, refused, "{fields:?}");
+                }
+            }
+        }
+    }
+    assert_eq!(of_form(&[&V4[..], &V2[1..]].concat()), refused);
+    assert_eq!(of_form(&[&V4[..], &V2[1..2]].concat()), refused);
+    assert_eq!(of_form(&[("x-amz-security-token", "t")]), refused);
+    assert_eq!(
+        of_form(&[&V2[..], &[("x-amz-security-token", "t")]].concat()).map(|said| said.1),
+        Ok(Some("AWS"))
+    );
+}
+
+#[test]
+fn a_form_beside_a_signed_head() {
+    let (signed, nothing) = (form(&V4), form(&[]));
+    let head = Claim {
+        auth: AuthType::Header,
+        version: Some(SignatureVersion::V2),
+        access_key: Some(Cow::Borrowed("OTHER")),
+        ..Claim::ANONYMOUS
+    };
+    let of = |head: &Claim<'static>, form: &Form| {
+        let of_form = claim_of_form(|name| form.field(name))?;
+        claim_of_post(head.clone(), of_form).map(|claim| claim.auth)
+    };
+    assert_eq!(of(&Claim::ANONYMOUS, &signed).unwrap(), AuthType::Post);
+    assert_eq!(of(&head, &nothing).unwrap(), AuthType::Header);
+    assert_eq!(
+        of(&Claim::ANONYMOUS, &nothing).unwrap(),
+        AuthType::Anonymous
+    );
+    assert_eq!(
+        of(&head, &signed).unwrap_err().code,
+        ErrorCode::InvalidArgument
+    );
 }
 
 #[test]

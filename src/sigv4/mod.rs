@@ -3,4 +3,4 @@
 pub mod claim;
 pub mod sign;
 
-pub use claim::{AuthType, Claim, SignatureVersion, claim, claim_of_form};
+pub use claim::{AuthType, Claim, SignatureVersion, claim, claim_of_form, claim_of_post};

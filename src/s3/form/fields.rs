@@ -151,7 +151,8 @@ impl Form {
     }
 
     /// The fields that count as headers of a PUT would. SSE-C keys are among them and marked sensitive.
-    /// `tagging` stands here as `x-amz-tagging`, `acl` as `x-amz-acl`.
+    /// `tagging` stands here as `x-amz-tagging`, `acl` as `x-amz-acl`. What says who signed is not among them: see
+    /// [`claim_of_form`](crate::sigv4::claim_of_form).
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -161,19 +162,6 @@ impl Form {
     #[must_use]
     pub fn tags(&self) -> &[(String, String)] {
         &self.tags
-    }
-
-    /// Is there anything that claims a signer? Without, the upload is anonymous.
-    #[must_use]
-    pub fn claims_signer(&self) -> bool {
-        [
-            "awsaccesskeyid",
-            "x-amz-credential",
-            "signature",
-            "x-amz-signature",
-        ]
-        .iter()
-        .any(|name| self.field(name).is_some())
     }
 }
 
