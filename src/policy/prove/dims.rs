@@ -88,6 +88,8 @@ pub(super) const VERSIONS: [&str; 4] = ["1.3", "1.2", "1.1", "1.0"];
 /// Builds the dimensions of one document.
 pub(super) struct Builder<'a> {
     pub(super) document: &'a Document,
+    /// Whose buckets are asked about.
+    scope: &'a Document,
     pub(super) question: &'a Question,
     pub(super) options: &'a Options,
     /// Are `${*}` and its like escapes?
@@ -96,9 +98,16 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(document: &'a Document, question: &'a Question, options: &'a Options) -> Self {
+    /// Of what `document` asks for, in the buckets that `scope` names.
+    pub fn new(
+        document: &'a Document,
+        scope: &'a Document,
+        question: &'a Question,
+        options: &'a Options,
+    ) -> Self {
         Self {
             document,
+            scope,
             question,
             options,
             escapes: document.effective_version() == Version::V2012,
@@ -189,13 +198,7 @@ impl<'a> Builder<'a> {
             .iter()
             .flat_map(|s| &s.resource.patterns)
         {
-            let tail = if resource == "*" {
-                "*"
-            } else {
-                resource.splitn(6, ':').nth(5).unwrap_or_default()
-            };
-            let bucket = tail.split_once('/').map_or(tail, |(bucket, _)| bucket);
-            buckets.push(Glob::like(&format!("{bucket}/*"), self.escapes));
+            let tail = tail(resource);
             if self.variable(tail) {
                 self.doubt(format!(
                     "the resource {resource} has a variable, whose values are without end"
@@ -208,6 +211,17 @@ impl<'a> Builder<'a> {
             } else {
                 globs.push(Glob::like(tail, self.escapes));
             }
+        }
+        for resource in self
+            .scope
+            .statements
+            .iter()
+            .flat_map(|s| &s.resource.patterns)
+        {
+            let tail = tail(resource);
+            let bucket = tail.split_once('/').map_or(tail, |(bucket, _)| bucket);
+            let bucket = if self.variable(bucket) { "*" } else { bucket };
+            buckets.push(Glob::like(&format!("{bucket}/*"), self.escapes));
         }
         let patterns = globs.len();
         globs.append(&mut buckets);
@@ -399,6 +413,15 @@ impl<'a> Builder<'a> {
             }
         }
         self.push(About::Signing, choices);
+    }
+}
+
+/// Bucket and key of a resource.
+pub(super) fn tail(resource: &str) -> &str {
+    if resource == "*" {
+        "*"
+    } else {
+        resource.splitn(6, ':').nth(5).unwrap_or_default()
     }
 }
 

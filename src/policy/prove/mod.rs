@@ -13,7 +13,7 @@ mod texts;
 
 use std::fmt;
 
-use super::{Multipart, Policy};
+use super::{Document, Effect, Multipart, Policy, Statement};
 
 pub use request::{Request, Signed};
 
@@ -148,10 +148,75 @@ fn bad(question: &Question, request: &Request) -> bool {
 }
 
 /// Looks for a request that this policy lets through although the question forbids it.
+///
+/// A statement in doubt, whose requests are too many classes to tell apart, need not stand in the way. A Deny can only deny more:
+/// what the others prove without it is proved. An Allow that is needed cannot be left out so; where one is in doubt, what the
+/// Denies prove with no Allow needed is proved. And what gets through is asked of the whole policy in any case.
 #[must_use]
 pub fn prove(policy: &Policy, question: &Question, options: &Options) -> Verdict {
-    let dims = dims::Builder::new(policy.document(), question, options).build();
-    search::search(policy, question, options, dims)
+    let scope = policy.document();
+    let dims = |document: &Document, options: &Options| {
+        dims::Builder::new(document, scope, question, options).build()
+    };
+    let of = |statements: Vec<Statement>| Document {
+        statements,
+        ..scope.clone()
+    };
+    // An Allow says nothing where none is needed.
+    let (denies, mut allows): (Vec<_>, Vec<_>) = scope
+        .statements
+        .iter()
+        .cloned()
+        .partition(|statement| statement.effect == Effect::Deny);
+    if !options.authorize {
+        allows.clear();
+    }
+    let all = of([allows.clone(), denies.clone()].concat());
+    let found = dims(&all, options);
+    let whole = search::Walked {
+        document: &all,
+        authorize: options.authorize,
+        whole: true,
+    };
+    if found.doubts.is_empty() {
+        return search::search(policy, &whole, question, options, found);
+    }
+
+    let mut part_options = options.clone();
+    if !dims(&of(allows.clone()), options).doubts.is_empty() {
+        allows.clear();
+        part_options.authorize = false;
+    }
+    let clear = |statements: &[Statement]| {
+        dims(&of(statements.to_vec()), &part_options)
+            .doubts
+            .is_empty()
+    };
+    let mut kept = allows;
+    for deny in denies {
+        kept.push(deny);
+        if !clear(&kept) {
+            kept.pop();
+        }
+    }
+    let kept = of(kept);
+    let part = search::Walked {
+        document: &kept,
+        authorize: part_options.authorize,
+        whole: false,
+    };
+    let verdict = search::search(
+        policy,
+        &part,
+        question,
+        options,
+        dims(&kept, &part_options),
+    );
+    if matches!(verdict, Verdict::Unknown(_)) {
+        search::search(policy, &whole, question, options, found)
+    } else {
+        verdict
+    }
 }
 
 #[cfg(test)]

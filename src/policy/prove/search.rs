@@ -21,6 +21,8 @@ struct Walk<'a> {
     policy: &'a Policy,
     question: &'a Question,
     setting: Setting<'a>,
+    /// Where only a part of the policy is walked: that part, and how it is used.
+    part: Option<(Policy, Setting<'a>)>,
     dims: &'a [Dim],
     guards: Vec<Guard>,
     /// The depth from which on the question can be asked.
@@ -31,18 +33,29 @@ struct Walk<'a> {
     over: bool,
 }
 
+/// What of a policy is walked.
+pub(super) struct Walked<'a> {
+    /// The statements.
+    pub document: &'a Document,
+    /// Is an Allow of theirs needed?
+    pub authorize: bool,
+    /// Are they all that can matter?
+    pub whole: bool,
+}
+
+/// Walks all classes of requests that `found` tells apart. What gets through is a counterexample where the whole policy,
+/// used as `options` say, lets it through.
 pub(super) fn search(
     policy: &Policy,
+    walked: &Walked<'_>,
     question: &Question,
     options: &Options,
     found: Dims,
 ) -> Verdict {
-    let document = policy.document();
-    // An Allow says nothing where none is needed.
+    let document = walked.document;
     let asked: Vec<(&Statement, Vec<About>)> = document
         .statements
         .iter()
-        .filter(|s| s.effect == Effect::Deny || options.authorize)
         .map(|statement| (statement, wants(statement, &found.dims)))
         .collect();
     let dims = order(found.dims, &asked);
@@ -77,14 +90,25 @@ pub(super) fn search(
     let classes = dims.iter().fold(1_u128, |all, dim| {
         all.saturating_mul(dim.choices.len() as u128)
     });
+    let setting = Setting {
+        account: &options.account,
+        multipart: options.multipart,
+        authorize: options.authorize,
+    };
+    let part = if walked.whole {
+        None
+    } else {
+        let Ok(part) = Policy::compile(document.clone(), Keys::Known) else {
+            return Verdict::Unknown("a part of it is no policy".to_owned());
+        };
+        let authorize = walked.authorize;
+        Some((part, Setting { authorize, ..setting }))
+    };
     let mut walk = Walk {
         policy,
         question,
-        setting: Setting {
-            account: &options.account,
-            multipart: options.multipart,
-            authorize: options.authorize,
-        },
+        setting,
+        part,
         dims: &dims,
         guards,
         question_depth: subject.iter().map(place).max().unwrap_or(0),
@@ -230,7 +254,8 @@ impl Walk<'_> {
             }
         }
         // Where an Allow is needed and none is left, nothing that goes on from here gets through.
-        if self.setting.authorize && allows == 0 {
+        let here = self.part.as_ref().map_or(self.setting, |(_, here)| *here);
+        if here.authorize && allows == 0 {
             return;
         }
         let Some(dim) = self.dims.get(depth) else {
@@ -266,7 +291,15 @@ impl Walk<'_> {
                     self.best = Some((cost, request.clone()));
                 }
             }
-            Passed::No => {}
+            Passed::No => {
+                // What was left out denies it, and may not deny all that it stands for.
+                if let Some((part, here)) = &self.part
+                    && request.passes(part, *here) != Passed::No
+                {
+                    self.doubts
+                        .push("it rests on statements that cannot be looked at whole".to_owned());
+                }
+            }
             Passed::NoRequest => self
                 .doubts
                 .push(format!("one of them is no request: {request}")),

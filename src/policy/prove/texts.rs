@@ -2,7 +2,7 @@
 
 use super::Question;
 use super::classes::{Glob, Shape, classes};
-use super::dims::{About, Builder, Part, number};
+use super::dims::{About, Builder, Part, number, tail};
 use crate::policy::{Comparison, Family, Key, Scalar, date};
 use crate::s3::query::encode;
 
@@ -70,11 +70,7 @@ impl Builder<'_> {
             .iter()
             .flat_map(|s| &s.resource.patterns)
         {
-            let tail = if resource == "*" {
-                "*"
-            } else {
-                resource.splitn(6, ':').nth(5).unwrap_or_default()
-            };
+            let tail = tail(resource);
             if !self.variable(tail) {
                 globs.push(Glob::like(tail, self.escapes));
             }
