@@ -9,7 +9,9 @@ use divan::{AllocProfiler, Bencher, black_box};
 use http::{HeaderMap, HeaderValue, Method};
 use sealgate::config::Config;
 use sealgate::decide::{Facts, Keeper};
-use sealgate::policy::{Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target};
+use sealgate::policy::{
+    BodyTags, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target,
+};
 use sealgate::s3::{Action, RequestHead, route};
 use sealgate::sigv4::claim;
 use sealgate::sse::SseRequest;
@@ -143,6 +145,7 @@ fn decide(bencher: Bencher, sse: Option<&'static str>, expect: Outcome) {
         account: "111122223333",
         multipart: Multipart::Inherit,
         form: None,
+        tags: BodyTags::Unread,
     };
     let target = Target::Object("finance", b"2026/11/report.parquet");
     assert_eq!(
@@ -204,6 +207,7 @@ fn demand(bencher: Bencher) {
         tls: Some("1.3"),
         now_ms: 1_795_478_400_000,
         form: None,
+        tags: BodyTags::Unread,
     };
     let asked = SseRequest::of(&routed, &head);
     assert!(keeper.demand(&facts, &asked, None).is_some());

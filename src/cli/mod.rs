@@ -72,7 +72,7 @@ const UNUSABLE: u8 = 2;
 /// Runs what the command line asks for.
 #[must_use]
 pub fn main() -> ExitCode {
-    let code = match Cli::parse().command {
+    let code = match Cli::parse_from(policy::join_version(std::env::args_os())).command {
         #[cfg(feature = "demo")]
         Command::Demo(options) => {
             log(Level::Quiet);

@@ -1,16 +1,20 @@
 //! `policy ...`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 
 use super::{GOOD, UNUSABLE, WRONG, complain, read, say};
 use crate::policy::{
-    Multipart, Outcome, Policy,
-    cases::{CaseFile, DEFAULT_ACCOUNT, Request},
+    Multipart, Outcome, Policy, Principal,
+    cases::{CaseFile, DEFAULT_ACCOUNT, Request, tls_version},
     generate::{self, Choices},
     lint, prove, source,
 };
+use crate::sigv4::{self, Claim};
 
 /// What can be done with a bucket policy. A policy is a file of AWS's JSON, or of the short form in YAML.
 #[derive(Debug, Subcommand)]
@@ -41,7 +45,8 @@ pub enum PolicyCommand {
 
 #[derive(Debug, Args)]
 pub struct Test {
-    /// A file {"entries":[{"id","policy","cases":[{"name","request","expect"}]}]}; expect is D (denied), A (allowed) or N (no statement speaks)
+    /// A file {"entries":[{"id","policy","cases":[{"name","request","expect"}]}]}; expect is D (denied), A (allowed) or N (no statement speaks).
+    /// Each case is about the request's main action alone (of a copy: the writing); a single request is decided on every action it needs
     #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "method", "path"])]
     cases: Option<PathBuf>,
     /// How the later steps of an upload are read: inherit or literal
@@ -57,28 +62,31 @@ pub struct Test {
     #[arg(long, default_value = "PUT")]
     method: String,
     /// Its path and query, path style: /bucket/key?query
-    #[arg(long, required_unless_present = "cases")]
+    #[arg(long, required_unless_present = "cases", value_parser = path)]
     path: Option<String>,
     /// A header, `name: value`; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
-    /// A field of a POST form, `name=value`; may be given several times
+    /// A field of a POST form, `name=value`; may be given several times. Fields that sign it say how it is signed
     #[arg(long = "form", value_name = "NAME=VALUE", value_parser = field)]
     form: Vec<(String, String)>,
-    /// The version of TLS, 1.0 to 1.3; `none`, or without it, plain HTTP
-    #[arg(long, value_name = "VERSION")]
-    tls: Option<String>,
+    /// A tag in the body of PUT ?tagging, `name=value`; may be given several times
+    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = field)]
+    tags: Vec<(String, String)>,
+    /// The version of TLS, 1.0, 1.1, 1.2 or 1.3; `none`, or without it, plain HTTP
+    #[arg(long, value_name = "VERSION", value_parser = tls)]
+    tls: Option<Tls>,
     /// The caller's ARN; without it, anonymous
-    #[arg(long)]
+    #[arg(long, value_parser = principal)]
     principal: Option<String>,
     /// The client's address
     #[arg(long)]
-    source_ip: Option<String>,
-    /// REST-HEADER, REST-QUERY-STRING or POST
-    #[arg(long)]
+    source_ip: Option<std::net::IpAddr>,
+    /// How it is signed
+    #[arg(long, value_parser = ["REST-HEADER", "REST-QUERY-STRING", "POST"])]
     auth_type: Option<String>,
-    /// AWS4-HMAC-SHA256 or AWS
-    #[arg(long)]
+    /// The signature's version
+    #[arg(long, value_parser = ["AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256", "AWS"])]
     signature_version: Option<String>,
     /// Milliseconds since signing
     #[arg(long)]
@@ -96,7 +104,7 @@ pub struct Prove {
     #[arg(long, conflicts_with = "tls")]
     key_id: Option<String>,
     /// Ask for TLS of this version or newer (1.0 asks for any) instead of encryption
-    #[arg(long, value_name = "VERSION", num_args = 0..=1, default_missing_value = "1.0")]
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "1.0")]
     tls: Option<String>,
     /// A request needs an Allow too, as with `authorize: true`
     #[arg(long)]
@@ -205,6 +213,13 @@ fn one(test: Test) -> Result<u8, u8> {
     let policy = compiled(&file)?;
     let signed = test.principal.is_some();
     let mut headers = test.headers;
+    let claim =
+        claim_of(&test.form).map_err(|e| complain(&format!("{REFUSED_BEFORE}: {e}"), WRONG))?;
+    let now_ms = test
+        .time
+        .unwrap_or_else(jiff::Timestamp::now)
+        .as_millisecond();
+    let form = !test.form.is_empty() || is_form(&test.method, &headers);
     if !test.form.is_empty() {
         // What makes a POST to a bucket a form; its fields stand for headers.
         headers.push((
@@ -215,17 +230,28 @@ fn one(test: Test) -> Result<u8, u8> {
     }
     let request = Request {
         headers,
-        tls: test.tls.filter(|version| version != "none"),
+        tls: test.tls.and_then(|tls| tls.0).map(str::to_owned),
         auth: test
             .auth_type
-            .or_else(|| signed.then(|| "REST-HEADER".to_owned())),
+            .or_else(|| claim.auth.condition_value().map(str::to_owned))
+            .or_else(|| signed.then(|| if form { "POST" } else { "REST-HEADER" }.to_owned())),
         sig: test
             .signature_version
+            .or_else(|| {
+                claim
+                    .version
+                    .map(|version| version.condition_value().to_owned())
+            })
             .or_else(|| signed.then(|| "AWS4-HMAC-SHA256".to_owned())),
-        ip: test.source_ip,
+        ip: test.source_ip.map(|ip| ip.to_string()),
         principal: test.principal,
-        age_ms: test.signature_age,
-        now_ms: test.time.map(jiff::Timestamp::as_millisecond),
+        tags: (!test.tags.is_empty()).then_some(test.tags),
+        // A form has an age; where nothing else is said it has just been signed.
+        age_ms: test
+            .signature_age
+            .or_else(|| claim.age_ms(now_ms))
+            .or_else(|| (form && signed).then_some(0)),
+        now_ms: Some(now_ms),
         ..Request::new(&test.method, &path)
     };
     let judged = request
@@ -250,6 +276,41 @@ fn one(test: Test) -> Result<u8, u8> {
         "The request is not denied."
     });
     Ok(if denied { WRONG } else { GOOD })
+}
+
+const REFUSED_BEFORE: &str = "the request is refused before any policy is asked";
+
+/// What the fields of a form claim: how it was signed, and when.
+fn claim_of(fields: &[(String, String)]) -> Result<Claim<'static>, String> {
+    for (at, (name, _)) in fields.iter().enumerate() {
+        if fields[..at]
+            .iter()
+            .any(|(have, _)| have.eq_ignore_ascii_case(name))
+        {
+            return Err(format!("the form field {name} is given more than once"));
+        }
+    }
+    let field = |name: &str| {
+        fields
+            .iter()
+            .find(|(have, _)| have.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_bytes())
+    };
+    let claim = sigv4::claim_of_form(field).map_err(|e| e.to_string())?;
+    Ok(Claim {
+        auth: claim.auth,
+        version: claim.version,
+        signed_at: claim.signed_at,
+        ..Claim::ANONYMOUS
+    })
+}
+
+/// Is it a POST form, by its headers?
+fn is_form(method: &str, headers: &[(String, String)]) -> bool {
+    method == "POST"
+        && headers.iter().any(|(name, value)| {
+            name.eq_ignore_ascii_case("content-type") && value.starts_with("multipart/form-data")
+        })
 }
 
 fn prove_it(options: &Prove) -> Result<u8, u8> {
@@ -297,8 +358,47 @@ fn generate_it(options: Generate) -> u8 {
             say(&document.to_json_pretty());
             GOOD
         }
-        Err(error) => complain(&error, WRONG),
+        Err(error) => complain(&error, UNUSABLE),
     }
+}
+
+/// A version of TLS, or none.
+#[derive(Debug, Clone, Copy)]
+struct Tls(Option<&'static str>);
+
+fn tls(text: &str) -> Result<Tls, String> {
+    tls_version(text).map(Tls)
+}
+
+fn principal(text: &str) -> Result<String, String> {
+    Principal::parse(text)
+        .map(|_| text.to_owned())
+        .map_err(|e| e.to_string())
+}
+
+fn path(text: &str) -> Result<String, String> {
+    text.starts_with('/')
+        .then(|| text.to_owned())
+        .ok_or_else(|| "write /bucket/key".to_owned())
+}
+
+/// `prove --tls 1.2 FILE` means `--tls=1.2`: what follows is a version where it is one, and else the file.
+pub fn join_version(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut out: Vec<OsString> = Vec::new();
+    for word in words {
+        let version = word.to_str().is_some_and(|text| tls_version(text).is_ok());
+        let prove = out
+            .get(1..3)
+            .is_some_and(|w| w[0] == "policy" && w[1] == "prove");
+        match out.last_mut() {
+            Some(flag) if prove && version && *flag == "--tls" => {
+                flag.push("=");
+                flag.push(word);
+            }
+            _ => out.push(word),
+        }
+    }
+    out
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -11,7 +11,7 @@ use crate::{
     audit::Reason,
     config::{CertificateClient, Config, Mode, PolicySource, Unconfirmed, glob},
     policy::{Decision, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target},
-    s3::{self, Action, Actions, Needed, Resource},
+    s3::{self, Action, Actions, Needed, Operation, Resource, Routed},
     sigv4::SignatureVersion,
     transit::Identity,
 };
@@ -207,6 +207,20 @@ impl Keeper {
                 .any(|rule| !rule.prefix.is_empty() || !rule.policies.is_empty() || rule.authorize)
     }
 
+    /// Whether a policy asks for the tags in this request's body: they must be read then.
+    #[must_use]
+    pub fn asks_body_tags(&self, routed: &Routed<'_>) -> bool {
+        let bucket = routed.bucket.as_deref().unwrap_or_default();
+        routed.operation == Operation::PutObjectTagging
+            && self
+                .rules
+                .iter()
+                .filter(|rule| glob::matches(&rule.bucket, bucket))
+                .flat_map(|rule| &rule.policies)
+                .chain(&self.always)
+                .any(|named| named.policy.asks_body_tags())
+    }
+
     fn all<'k>(&'k self, facts: &Facts<'_>, actions: &Actions, key: Option<&[u8]>) -> Verdict<'k> {
         let mut reported = None;
         let mut rule_name = None;
@@ -344,6 +358,7 @@ impl Keeper {
             account: &self.account,
             multipart,
             form: facts.form,
+            tags: facts.tags,
         }
     }
 }

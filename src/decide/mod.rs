@@ -13,4 +13,6 @@ pub use keeper::Keeper;
 pub use verdict::{Denial, Facts, Object, Verdict};
 
 #[cfg(test)]
+mod body_tests;
+#[cfg(test)]
 mod tests;

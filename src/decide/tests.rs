@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     audit::Reason,
     config::Config,
+    policy::BodyTags,
     s3::{self, RequestHead},
     sigv4,
 };
@@ -41,6 +42,7 @@ pub(in crate::decide) struct Request<'a> {
     pub form: Option<&'a [(&'a str, &'a str)]>,
     pub tls: Option<&'a str>,
     pub ip: &'a str,
+    pub tags: BodyTags<'a>,
 }
 
 impl Default for Request<'_> {
@@ -51,6 +53,7 @@ impl Default for Request<'_> {
             form: None,
             tls: None,
             ip: "192.0.2.1",
+            tags: BodyTags::Unread,
         }
     }
 }
@@ -83,6 +86,7 @@ impl Request<'_> {
             tls: self.tls,
             now_ms: 1_800_000_000_000,
             form: fields.as_ref(),
+            tags: self.tags,
         };
         ask(keeper, &facts)
     }

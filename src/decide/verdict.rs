@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use crate::{
     audit::Reason,
-    policy::Principal,
+    policy::{BodyTags, Principal},
     s3::{Action, RequestHead, Routed},
     sigv4::Claim,
 };
@@ -30,6 +30,8 @@ pub struct Facts<'a> {
     pub now_ms: i64,
     /// The fields of a POST form, which stand for headers.
     pub form: Option<&'a HeaderMap>,
+    /// The tags in the body of `PutObjectTagging`.
+    pub tags: BodyTags<'a>,
 }
 
 /// An object that a body names.

@@ -1,4 +1,4 @@
-//! Bodies that must be read before the request can be decided: `DeleteObjects`, and POST forms up to their file.
+//! Bodies that must be read before the request can be decided: `DeleteObjects`, `PutObjectTagging`, and POST forms up to their file.
 //!
 //! What was read is held back from the store until the decision, and then goes on byte for byte.
 
@@ -21,10 +21,11 @@ use super::{
 use crate::{
     audit::{Decision, Reason},
     decide::{Object, Verdict},
+    policy::BodyTags,
     s3::{
         self, ErrorCode, Operation, S3Error,
         form::{Boundary, Form, FormError, FormReader, Progress, Tail},
-        xml::{DeleteRequest, XmlError, render_all},
+        xml::{DeleteRequest, Tagging, XmlError, render_all},
     },
     sigv4::{self, Claim},
     sse::SseRequest,
@@ -89,8 +90,17 @@ impl Drop for Held {
 /// Reads a body as far as a decision needs it.
 pub struct Inspector(State, Held);
 
+/// The documents that decide something.
+#[derive(Clone, Copy)]
+enum Xml {
+    Delete,
+    Tagging,
+}
+
 enum State {
-    Delete {
+    /// XML, read whole.
+    Xml {
+        what: Xml,
         body: Vec<u8>,
         limit: usize,
     },
@@ -106,7 +116,17 @@ enum State {
 impl Inspector {
     /// For a `DeleteObjects` body of at most `limit` bytes.
     pub fn delete(limit: usize) -> Self {
-        let state = State::Delete {
+        Self::xml(Xml::Delete, limit)
+    }
+
+    /// For a `PutObjectTagging` body of at most `limit` bytes.
+    pub fn tagging(limit: usize) -> Self {
+        Self::xml(Xml::Tagging, limit)
+    }
+
+    fn xml(what: Xml, limit: usize) -> Self {
+        let state = State::Xml {
+            what,
             body: Vec::new(),
             limit,
         };
@@ -131,7 +151,7 @@ impl Inspector {
 
     /// Whether nothing of the body may go on yet.
     pub fn holds_back(&self) -> bool {
-        matches!(self.0, State::Delete { .. } | State::Form { .. })
+        matches!(self.0, State::Xml { .. } | State::Form { .. })
     }
 
     /// Takes a piece of the body and gives what may go to the store now; `end`: it is the last one.
@@ -151,16 +171,23 @@ impl Inspector {
             return Err(refused(error, Reason::Limit));
         }
         match mem::replace(&mut self.0, State::Done) {
-            State::Delete { mut body, limit } => {
+            State::Xml {
+                what,
+                mut body,
+                limit,
+            } => {
                 body.extend_from_slice(&bytes);
                 if body.len() > limit {
                     return Err(refused(XmlError::TooLong { limit }.into(), Reason::Limit));
                 }
                 if end {
-                    delete(asked, &body, limit)?;
+                    match what {
+                        Xml::Delete => delete(asked, &body, limit)?,
+                        Xml::Tagging => tagging(asked, &body, limit)?,
+                    }
                     return Ok(body.into());
                 }
-                self.0 = State::Delete { body, limit };
+                self.0 = State::Xml { what, body, limit };
                 Ok(Bytes::new())
             }
             State::Form {
@@ -240,16 +267,27 @@ fn delete(asked: Asked<'_, '_>, body: &[u8], limit: usize) -> Result<(), Answer>
     }
 }
 
+/// Decides on the tags that the body sets. All else was decided on the head, and is once more with them.
+fn tagging(asked: Asked<'_, '_>, body: &[u8], limit: usize) -> Result<(), Answer> {
+    let Asked { shared, head, ctx } = asked;
+    let tagging = Tagging::parse(body, limit).map_err(|e| refused(e.into(), Reason::Request))?;
+    let routed =
+        s3::route(head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
+    let claim = sigv4::claim(&routed, head).map_err(|e| refused(e, Reason::Request))?;
+    let mut facts = facts(shared, ctx, head, &routed, &claim, None);
+    facts.tags = BodyTags::Read(tagging.tags());
+    settle(shared, ctx, shared.keeper.request(&facts), facts.principal)
+}
+
 /// Decides a form by its fields, which stand for headers.
 fn decide_form(asked: Asked<'_, '_>, form: &Form) -> Result<(), Answer> {
     let Asked { shared, head, ctx } = asked;
     let routed =
         s3::route(head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
-    let claim = sigv4::claim(&routed, head)
-        .and_then(|of_head| {
-            let of_form = sigv4::claim_of_form(|name| form.field(name))?;
-            sigv4::claim_of_post(of_head, of_form)
-        });
+    let claim = sigv4::claim(&routed, head).and_then(|of_head| {
+        let of_form = sigv4::claim_of_form(|name| form.field(name))?;
+        sigv4::claim_of_post(of_head, of_form)
+    });
     // A wrong claim is refused below in any case; what nobody may do is said first.
     let (claim, wrong) = match claim {
         Ok(claim) => (claim, None),

@@ -16,7 +16,7 @@ use crate::{
     config::Denial as Told,
     decide::{Denial, Facts, Verdict, client_tls, source_ip},
     http1::head::{Expectation, Framing},
-    policy::Principal,
+    policy::{BodyTags, Principal},
     s3::{self, ErrorCode, Operation, RequestHead, Routed, S3Error},
     sigv4::{self, Claim},
     sse::{self, Channel, Encryption, SseRequest},
@@ -94,7 +94,10 @@ fn examine(
     let claim = sigv4::claim(&routed, head)
         .map_err(|e| Answer::error(e, Decision::Error, Reason::Request))?;
     too_much(shared, ctx)?;
-    let facts = facts(shared, ctx, head, &routed, &claim, None);
+    let mut facts = facts(shared, ctx, head, &routed, &claim, None);
+    if shared.keeper.asks_body_tags(&routed) {
+        facts.tags = BodyTags::ToCome;
+    }
     ctx.principal = facts.principal.map(|p| p.arn().to_owned());
     ctx.verified = certified(shared, ctx, facts.now_ms).is_some();
     let request = SseRequest::of(&routed, head);
@@ -166,6 +169,7 @@ pub fn facts<'a>(
         tls: ctx.tls,
         now_ms,
         form,
+        tags: BodyTags::Unread,
     }
 }
 
@@ -272,22 +276,37 @@ fn inspector(
     let bucket = routed.bucket.as_deref().unwrap_or_default();
     match routed.operation {
         Operation::DeleteObjects if shared.keeper.tells_objects_apart(bucket) => {
-            if ctx.announced > shared.xml_bytes as u64 {
-                let error = S3Error::new(
-                    ErrorCode::EntityTooLarge,
-                    "The XML body is larger than this gateway reads; name fewer objects in one request.",
-                )
-                .with("ProposedSize", ctx.announced.to_string())
-                .with("MaxSizeAllowed", shared.xml_bytes.to_string());
-                return Err(Answer::error(error, Decision::Deny, Reason::Limit));
-            }
+            fits_xml(
+                shared,
+                ctx,
+                "The XML body is larger than this gateway reads; name fewer objects in one request.",
+            )?;
             Ok(Some(Inspector::delete(shared.xml_bytes)))
+        }
+        Operation::PutObjectTagging if shared.keeper.asks_body_tags(routed) => {
+            fits_xml(
+                shared,
+                ctx,
+                "The XML body is larger than this gateway reads; an object has at most 10 tags.",
+            )?;
+            Ok(Some(Inspector::tagging(shared.xml_bytes)))
         }
         Operation::PostObject => Inspector::form(head.headers, shared.form_bytes)
             .map(Some)
             .map_err(|e| Answer::error(e.into(), Decision::Error, Reason::Request)),
         _ => Ok(None),
     }
+}
+
+/// An XML body that announces more than is read is not begun with.
+fn fits_xml(shared: &Shared, ctx: &Ctx, message: &'static str) -> Result<(), Answer> {
+    if ctx.announced <= shared.xml_bytes as u64 {
+        return Ok(());
+    }
+    let error = S3Error::new(ErrorCode::EntityTooLarge, message)
+        .with("ProposedSize", ctx.announced.to_string())
+        .with("MaxSizeAllowed", shared.xml_bytes.to_string());
+    Err(Answer::error(error, Decision::Deny, Reason::Limit))
 }
 
 /// A target in absolute form goes on in origin form, as RFC 9112 section 3.2.2 has a proxy do.

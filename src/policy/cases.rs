@@ -11,7 +11,7 @@ use super::evaluate::Outcome;
 use super::issue::Issues;
 use super::json::{self, Json, JsonError, Node};
 use super::parse::read_node;
-pub use super::request::{Judged, Request, RequestError};
+pub use super::request::{Judged, Request, RequestError, tls_version};
 use super::short::ShortForm;
 
 /// The account that owns the buckets where nothing else is said.
@@ -332,8 +332,26 @@ fn read_request(node: &Node, whose: &str) -> Result<Request, CasesError> {
     };
     let mut headers = Vec::new();
     for (name, values) in lists(node, "headers", whose)? {
-        headers.extend(values.into_iter().map(|v| (name.clone(), v)));
+        // As HTTP has it, blanks around a value are none of it (RFC 9110 section 5.5).
+        let trimmed = |v: String| v.trim_matches([' ', '\t']).to_owned();
+        headers.extend(values.into_iter().map(|v| (name.clone(), trimmed(v))));
     }
+    let method = needed("method")?;
+    let form = method == "POST"
+        && headers.iter().any(|(name, value)| {
+            name.eq_ignore_ascii_case("content-type") && value.starts_with("multipart/form-data")
+        });
+    let tls = match optional("tls")? {
+        None => None,
+        Some(text) => tls_version(&text)
+            .map_err(|why| {
+                shape(
+                    node.get("tls").unwrap_or(node),
+                    format!("{whose}: `tls`: {why}"),
+                )
+            })?
+            .map(str::to_owned),
+    };
     let age_ms = match optional("age_ms")? {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| {
@@ -344,15 +362,16 @@ fn read_request(node: &Node, whose: &str) -> Result<Request, CasesError> {
         })?),
     };
     Ok(Request {
-        method: needed("method")?,
+        method,
         path: needed("path")?,
         headers,
-        tls: optional("tls")?,
-        auth: signed("auth", "REST-HEADER")?,
+        tls,
+        auth: signed("auth", if form { "POST" } else { "REST-HEADER" })?,
         sig: signed("sig", "AWS4-HMAC-SHA256")?,
         ip: optional("ip")?,
         principal,
         age_ms,
+        tags: None,
         ua: optional("ua")?,
         extra: lists(node, "extra", whose)?,
         now_ms: None,

@@ -13,6 +13,7 @@ use super::key::Key;
 use super::operator::Operator;
 use super::pattern::Pattern;
 use super::principal::Principal;
+use crate::s3::Action;
 
 /// A policy that can be decided.
 #[derive(Debug, Clone)]
@@ -166,6 +167,19 @@ impl Policy {
             .statements
             .iter()
             .find(|s| u32::try_from(s.index) == Ok(index))
+    }
+
+    /// Does a statement about `PutObjectTagging` test the tags, which stand in its body?
+    #[must_use]
+    pub fn asks_body_tags(&self) -> bool {
+        self.denies.iter().chain(&self.allows).any(|s| {
+            [Action::PutObjectTagging, Action::PutObjectVersionTagging]
+                .iter()
+                .any(|action| s.actions.contains(*action))
+                && s.conditions
+                    .iter()
+                    .any(|c| matches!(c.key, Key::RequestObjectTag(_) | Key::RequestObjectTagKeys))
+        })
     }
 
     /// The condition keys that its statements test.

@@ -90,6 +90,18 @@ impl Signing<'static> {
     }
 }
 
+/// The tags in the XML body of `PutObjectTagging`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BodyTags<'a> {
+    /// Nobody reads them: a Deny on them fires, an Allow does not.
+    #[default]
+    Unread,
+    /// They will be read, and all is decided again: until then a Deny on them does not fire, and an Allow takes them as met.
+    ToCome,
+    /// These.
+    Read(&'a [(String, String)]),
+}
+
 /// A tag's key and value.
 type Tag<'a> = (Cow<'a, str>, Cow<'a, str>);
 
@@ -120,6 +132,8 @@ pub struct RequestContext<'a> {
     pub multipart: Multipart,
     /// The fields of a POST form, lower-case names, which stand for headers.
     pub form: Option<&'a HeaderMap>,
+    /// The tags in the body, where the operation has them there.
+    pub tags: BodyTags<'a>,
 }
 
 impl<'a> RequestContext<'a> {
@@ -174,8 +188,15 @@ impl<'a> RequestContext<'a> {
     }
 
     fn tags(&self) -> Result<Vec<Tag<'a>>, Found<'a>> {
-        if matches!(self.routed.operation, Operation::PutObjectTagging) {
-            return Err(Found::Unknown);
+        if self.routed.operation == Operation::PutObjectTagging {
+            return match self.tags {
+                BodyTags::Unread => Err(Found::Unknown),
+                BodyTags::ToCome => Err(Found::Inherited),
+                BodyTags::Read(tags) => Ok(tags
+                    .iter()
+                    .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+                    .collect()),
+            };
         }
         // In a form, tags are XML.
         if self.form.is_some_and(|f| f.contains_key("tagging")) {

@@ -38,6 +38,7 @@ fn found(
         account: "111122223333",
         multipart: Multipart::Inherit,
         form: None,
+        tags: BodyTags::Unread,
     };
     change(&mut context);
     match context.value(Action::PutObject, key) {

@@ -77,6 +77,8 @@ pub struct Statement {
     pub resource: Clause,
     /// `Condition`, one entry an operator and key, in order.
     pub conditions: Vec<Condition>,
+    /// Does it say `Condition`, or an operator of it, and then nothing?
+    pub says_no_condition: bool,
 }
 
 impl Statement {
@@ -106,12 +108,13 @@ impl Statement {
                 patterns: resources,
             },
             conditions,
+            says_no_condition: false,
         }
     }
 }
 
 impl PartialEq for Statement {
-    // The line is where it stands, not what it says.
+    // The line is where it stands, and an empty condition how it is written: not what it says.
     fn eq(&self, other: &Self) -> bool {
         self.index == other.index
             && self.sid == other.sid

@@ -182,6 +182,18 @@ impl Policy {
                 Some(Advice::Other("sign anew: the signature is too old".into()))
             }
             (Key::SourceIp, _) => Some(Advice::Other("call from another address".into())),
+            // It stands in no header of this request.
+            (_, _) if matches!(found, Found::Unknown) => None,
+            (Key::RequestObjectTag(_) | Key::RequestObjectTagKeys, _)
+                if matches!(
+                    action,
+                    Action::PutObjectTagging | Action::PutObjectVersionTagging
+                ) =>
+            {
+                Some(Advice::Other(
+                    "change the tags in the request's body".into(),
+                ))
+            }
             (_, Some(header)) => {
                 if comparison == Comparison::Null {
                     return Some(if absent {

@@ -339,6 +339,7 @@ impl<'a> Maker<'a> {
                     patterns: self.whole.clone(),
                 },
                 conditions: Vec::new(),
+                says_no_condition: false,
             });
         }
         if !choices.source_ips.is_empty() {

@@ -26,12 +26,13 @@ pub mod principal;
 pub mod prove;
 pub mod request;
 pub mod short;
+mod short_error;
 pub mod source;
 
 pub use action_set::ActionSet;
 pub use check::check;
 pub use compiled::{Keys, Policy};
-pub use context::{Multipart, RequestContext, Signing, UNKNOWN_TLS};
+pub use context::{BodyTags, Multipart, RequestContext, Signing, UNKNOWN_TLS};
 pub use document::{
     Clause, Condition, Document, Effect, PrincipalClause, PrincipalEntry, PrincipalKind,
     Principals, Scalar, Statement, Version,

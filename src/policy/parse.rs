@@ -278,6 +278,14 @@ impl Parser {
             action: action?,
             resource: resource?,
             conditions,
+            says_no_condition: node.get("Condition").and_then(Node::members).is_some_and(
+                |operators| {
+                    operators.is_empty()
+                        || operators
+                            .iter()
+                            .any(|op| op.node.members().is_some_and(<[_]>::is_empty))
+                },
+            ),
         })
     }
 

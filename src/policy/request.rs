@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use thiserror::Error;
 
 use super::compiled::Policy;
-use super::context::{Multipart, RequestContext, Signing};
+use super::context::{BodyTags, Multipart, RequestContext, Signing};
 use super::evaluate::{Context, Decision, Found, Target, Value};
 use super::explain::Explanation;
 use super::key::{Key, KeyType};
@@ -35,6 +35,8 @@ pub struct Request {
     pub principal: Option<String>,
     /// The signature's age in milliseconds.
     pub age_ms: Option<i64>,
+    /// The tags in the body of `PutObjectTagging`, where they are known.
+    pub tags: Option<Vec<(String, String)>>,
     /// `User-Agent`, unless a header says it.
     pub ua: Option<String>,
     /// Condition keys with their values, before all else; no value makes the key absent.
@@ -43,6 +45,25 @@ pub struct Request {
     pub now_ms: Option<i64>,
     /// Whether what the request's head does not show is absent (a recording says all there is) rather than unknown.
     pub recorded: bool,
+}
+
+/// A version of TLS as `s3:TlsVersion` has it; `None` for `none`, plain HTTP.
+///
+/// # Errors
+/// Any other text; which ones will do.
+pub fn tls_version(text: &str) -> Result<Option<&'static str>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    ["1.0", "1.1", "1.2", "1.3"]
+        .into_iter()
+        .find(|version| *version == text.trim_start_matches("TLSv"))
+        .map(Some)
+        .ok_or_else(|| {
+            format!(
+                "`{text}` is no version of TLS: write 1.0, 1.1, 1.2, 1.3, or none for plain HTTP"
+            )
+        })
 }
 
 /// Why a request cannot be decided.
@@ -83,6 +104,7 @@ impl Request {
             ip: None,
             principal: None,
             age_ms: None,
+            tags: None,
             ua: None,
             extra: Vec::new(),
             now_ms: None,
@@ -157,6 +179,10 @@ impl Request {
             account,
             multipart,
             form: form.then_some(&headers),
+            tags: self
+                .tags
+                .as_deref()
+                .map_or(BodyTags::Unread, BodyTags::Read),
         };
         let mut extra = Vec::with_capacity(self.extra.len());
         for (name, values) in &self.extra {

@@ -1,10 +1,10 @@
 //! The short form of a policy: `require`, `deny`, `tls`, for a bucket glob and a prefix. It expands to a [`Document`] like any other.
 
 use serde_yaml::Value as Yaml;
-use thiserror::Error;
 
 use super::document::{Condition, Document, Scalar, Statement, Version};
 use super::operator::{Comparison, Operator};
+pub use super::short_error::ShortError;
 
 /// An encryption a write can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,51 +90,6 @@ impl Default for ShortForm {
             tls: None,
         }
     }
-}
-
-/// Why a short form cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ShortError {
-    /// Not YAML.
-    #[error("not YAML: {0}")]
-    Yaml(String),
-    /// Not a mapping.
-    #[error("a policy in short is a mapping with `require`, `deny` or `tls`")]
-    Shape,
-    /// A key the form does not have.
-    #[error("unknown key `{0}`; there are bucket, prefix, require, deny, tls")]
-    Key(String),
-    /// A key of `require` as a mapping.
-    #[error("unknown key `{0}` in `require`; there are sse, key_ids")]
-    RequireKey(String),
-    /// A value of the wrong type.
-    #[error("`{0}` must be {1}")]
-    Type(&'static str, &'static str),
-    /// No encryption's name.
-    #[error(
-        "`{0}` is no encryption; write AES256, aws:kms, aws:kms:dsse or sse-c (`require` also takes any)"
-    )]
-    Encryption(String),
-    /// No TLS version.
-    #[error("`tls: {0}` is no version; write \"1.0\", \"1.1\", \"1.2\" or \"1.3\"")]
-    Tls(String),
-    /// Key ids with what has none.
-    #[error("`key_ids` go with `sse: aws:kms` or `sse: aws:kms:dsse`, not with {0}")]
-    KeyIds(&'static str),
-    /// `sse-c` with others in one list.
-    #[error(
-        "`sse-c` cannot be one of several; `require: any` takes every encryption, and `deny` takes some away"
-    )]
-    Mixed,
-    /// Nothing would pass.
-    #[error("`{0}` is both required and denied, so every write would be refused")]
-    Contradiction(&'static str),
-    /// Nothing is asked.
-    #[error("nothing is asked for; write `require`, `deny` or `tls`")]
-    Empty,
-    /// A bucket with a slash or nothing.
-    #[error("`bucket: {0}` is no bucket name or glob")]
-    Bucket(String),
 }
 
 impl ShortForm {

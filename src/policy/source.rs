@@ -30,7 +30,9 @@ pub fn read_any(text: &str) -> Result<Parsed, ShortError> {
     if json && !serde_yaml::from_str::<Yaml>(text).is_ok_and(|y| ShortForm::is_meant(&y)) {
         return Ok(read(text));
     }
-    let document = ShortForm::parse(text)?.expand()?;
+    let document = ShortForm::parse(text)
+        .and_then(|form| form.expand())
+        .map_err(|error| error.at(text))?;
     Ok(Parsed {
         document,
         issues: Vec::new(),
@@ -108,6 +110,35 @@ mod tests {
         assert!(Policy::load_any(r#"{"require": "any"}"#).is_ok());
         for text in [JSON, "deny: [sse-c]"] {
             assert!(Policy::from_yaml(&serde_yaml::from_str(text).unwrap()).is_ok());
+        }
+    }
+
+    #[test]
+    fn errors_of_a_short_form_say_their_line() {
+        for (text, line, what) in [
+            ("bucket: b\n# requires: x\nrequires: any\n", 3, "requires"),
+            (
+                "bucket: b\nrequire: {sse: aws:kms, keyids: [x]}\n",
+                2,
+                "keyids",
+            ),
+            ("require:\n  sse: aws:kms\n  key_id: x\n", 3, "key_id"),
+            ("bucket: b\nrequire: AES128\n", 2, "AES128"),
+            ("deny:\n  - sse-c\n  - ams:kms\n", 3, "ams:kms"),
+            ("bucket: b\n\ntls: \"1.4\"\n", 3, "1.4"),
+            (
+                "require: AES256\ndeny: [AES256]\n",
+                2,
+                "required and denied",
+            ),
+            ("require: any\nbucket: a/b\n", 2, "a/b"),
+            ("require: any\nprefix: [a]\n", 2, "prefix"),
+        ] {
+            let error = Policy::load_any(text).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("line {line}: ")) && error.contains(what),
+                "{text}: {error}"
+            );
         }
     }
 

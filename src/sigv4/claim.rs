@@ -151,9 +151,7 @@ pub fn claim<'a>(routed: &Routed<'a>, head: &RequestHead<'a>) -> Result<Claim<'a
 ///
 /// # Errors
 /// `InvalidArgument` where one of the fields that belong together is missing, malformed, or of the other version.
-pub fn claim_of_form<'a>(
-    field: impl Fn(&str) -> Option<&'a [u8]>,
-) -> Result<Claim<'a>, S3Error> {
+pub fn claim_of_form<'a>(field: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Claim<'a>, S3Error> {
     let has = |names: &[&str]| names.iter().any(|name| field(name).is_some());
     let need = |name: &'static str| {
         field(name)

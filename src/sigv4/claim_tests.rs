@@ -211,9 +211,8 @@ fn presigned_queries() {
 fn form(fields: &[(&str, &str)]) -> Form {
     let mut body = String::new();
     for (name, value) in fields.iter().chain(&[("key", "k")]) {
-        body += &format!(
-            "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
-        );
+        body +=
+            &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     }
     body += "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nx\r\n--b--\r\n";
     let mut reader = FormReader::new(Boundary::new("b").unwrap(), 20_480);
@@ -260,12 +259,14 @@ fn forms() {
     let akid = Some("AKID".to_owned());
     assert_eq!(
         of_form(&V4),
-        Ok((Some("POST"), Some("AWS4-HMAC-SHA256"), akid.clone(), Some(9)))
+        Ok((
+            Some("POST"),
+            Some("AWS4-HMAC-SHA256"),
+            akid.clone(),
+            Some(9)
+        ))
     );
-    assert_eq!(
-        of_form(&V2),
-        Ok((Some("POST"), Some("AWS"), akid, Some(0)))
-    );
+    assert_eq!(of_form(&V2), Ok((Some("POST"), Some("AWS"), akid, Some(0))));
     assert_eq!(of_form(&[]), Ok((None, None, None, None)));
     // A policy that nobody signed makes nobody its signer.
     assert_eq!(of_form(&V4[..1]), Ok((None, None, None, None)));

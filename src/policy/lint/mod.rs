@@ -79,6 +79,7 @@ const ALL: &[Lint] = &[
     sse::upload_hole,
     sse::alias,
     values::never_sent,
+    values::address_as_text,
     transport::secure_transport_reversed,
     transport::tls_version_alone,
     transport::seen_by_the_store,
@@ -91,6 +92,7 @@ const ALL: &[Lint] = &[
     scope::variables_without_version,
     scope::bucket_form,
     scope::shadowed_allow,
+    scope::empty_condition,
     scope::denies_everything,
     scope::denies_nothing,
 ];

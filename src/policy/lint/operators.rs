@@ -156,7 +156,8 @@ pub(super) fn never_together(view: &View<'_>, out: &mut Vec<Warning>) {
             .iter()
             .filter(|cond| cond.op().comparison == Comparison::Null)
         {
-            if !null.is_null(true) && !null.is_null(false) {
+            let says = |word: &str| null.values().iter().any(|v| v.eq_ignore_ascii_case(word));
+            if says("true") && says("false") {
                 out.push(stmt.warn(
                     "always-matches",
                     format!(

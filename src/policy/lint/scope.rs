@@ -176,6 +176,30 @@ fn everyone(stmt: &Stmt<'_>) -> bool {
     !stmt.raw.principal.negated && stmt.raw.principal.who.everyone()
 }
 
+/// `Condition` with nothing in it is no condition.
+pub(super) fn empty_condition(view: &View<'_>, out: &mut Vec<Warning>) {
+    for stmt in view.stmts.iter().filter(|stmt| stmt.raw.says_no_condition) {
+        let (does, rest) = if stmt.deny() {
+            (
+                "denies",
+                "an example is \"Condition\": {\"Bool\":{\"aws:SecureTransport\":\"false\"}}",
+            )
+        } else {
+            ("allows", "or leave `Condition` out, if all of it is meant")
+        };
+        let what = if stmt.raw.conditions.is_empty() {
+            format!("its `Condition` is empty: it {does} everything that the statement matches")
+        } else {
+            "an operator of its `Condition` has no key: it asks for nothing".to_owned()
+        };
+        out.push(stmt.warn(
+            "empty-condition",
+            what,
+            format!("the condition that is meant; {rest}"),
+        ));
+    }
+}
+
 /// A Deny that nothing escapes.
 pub(super) fn denies_everything(view: &View<'_>, out: &mut Vec<Warning>) {
     for stmt in view

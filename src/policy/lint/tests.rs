@@ -58,6 +58,51 @@ fn the_traps_of_published_policies() {
 }
 
 #[test]
+fn a_condition_that_asks_for_nothing() {
+    for empty in ["{}", "{\"StringEquals\":{}}"] {
+        assert!(deny(empty).contains(&"empty-condition"), "{empty}");
+        assert!(ids(&statement("Allow", "s3:PutObject", empty)).contains(&"empty-condition"));
+    }
+    let half = format!("{{\"StringEquals\":{{}},\"Null\":{{\"{SSE}\":\"true\"}}}}");
+    assert!(deny(&half).contains(&"empty-condition"));
+    let none = statement("Deny", "s3:PutObject", "{}").replace(",\"Condition\":{}", "");
+    assert!(!ids(&none).contains(&"empty-condition"));
+}
+
+#[test]
+fn addresses_compared_as_text() {
+    for (op, instead) in [
+        ("StringNotEquals", "NotIpAddress"),
+        ("StringEquals", "IpAddress"),
+        ("StringNotLike", "NotIpAddress"),
+    ] {
+        let text = put(&format!(
+            "{{\"{op}\":{{\"aws:SourceIp\":\"192.0.2.0/24\"}}}}"
+        ));
+        let document = Document::parse(&format!("{{\"Statement\":{text}}}")).unwrap();
+        let found = lint(&document, Options::default());
+        let warning = found.iter().find(|w| w.id == "address-as-text").unwrap();
+        assert!(
+            warning.instead.contains(&format!("\"{instead}\"")),
+            "{warning}"
+        );
+    }
+    assert!(
+        !deny("{\"NotIpAddress\":{\"aws:SourceIp\":\"192.0.2.0/24\"}}")
+            .contains(&"address-as-text")
+    );
+}
+
+#[test]
+fn null_with_both_values_and_with_none() {
+    let null = |values: &str| deny(&format!("{{\"Null\":{{\"{SSE}\":{values}}}}}"));
+    assert!(null("[\"true\",\"false\"]").contains(&"always-matches"));
+    for other in ["\"true\"", "\"yes\"", "[\"true\",\"no\"]"] {
+        assert!(!null(other).contains(&"always-matches"), "{other}");
+    }
+}
+
+#[test]
 fn what_is_good_has_no_warning() {
     let null = put(&format!("{{\"Null\":{{\"{SSE}\":\"true\"}}}}"));
     let equals = put(&format!("{{\"StringNotEquals\":{{\"{SSE}\":\"AES256\"}}}}"));

@@ -2,7 +2,7 @@
 
 use super::Warning;
 use super::view::{View, block, glob, textual};
-use crate::policy::{Comparison, Family, Key};
+use crate::policy::{Comparison, Family, Key, Operator};
 
 /// The values that a key can have, where AWS lists them.
 fn possible(key: &Key) -> Option<&'static [&'static str]> {
@@ -60,6 +60,28 @@ fn meant(key: &Key, value: &str, possible: &[&'static str]) -> Option<&'static s
         };
     }
     None
+}
+
+/// `aws:SourceIp` as text: a range is no text that an address equals.
+pub(super) fn address_as_text(view: &View<'_>, out: &mut Vec<Warning>) {
+    for stmt in &view.stmts {
+        for cond in stmt.on(&Key::SourceIp).filter(|cond| textual(cond.op())) {
+            let op = cond.op();
+            let plain = Operator::plain(if op.comparison.negated() {
+                Comparison::NotIpAddress
+            } else {
+                Comparison::IpAddress
+            });
+            out.push(stmt.warn(
+                "address-as-text",
+                format!(
+                    "`{op}` compares `{}` as text: no range ever fits, and an address only as it is written",
+                    cond.raw.key
+                ),
+                block(&[(plain, &cond.raw.key, &cond.values())]),
+            ));
+        }
+    }
 }
 
 /// A value that is never sent: the condition is then always or never true.

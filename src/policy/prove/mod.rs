@@ -205,13 +205,7 @@ pub fn prove(policy: &Policy, question: &Question, options: &Options) -> Verdict
         authorize: part_options.authorize,
         whole: false,
     };
-    let verdict = search::search(
-        policy,
-        &part,
-        question,
-        options,
-        dims(&kept, &part_options),
-    );
+    let verdict = search::search(policy, &part, question, options, dims(&kept, &part_options));
     if matches!(verdict, Verdict::Unknown(_)) {
         search::search(policy, &whole, question, options, found)
     } else {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::policy::{
-    Context, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target,
+    BodyTags, Context, Multipart, Outcome, Policy, Principal, RequestContext, Signing, Target,
 };
 use crate::s3::query::encode;
 use crate::s3::{Action, Actions, Operation, RequestHead, Resource, actions, route};
@@ -213,6 +213,7 @@ impl Request {
             account: setting.account,
             multipart: setting.multipart,
             form: post.then_some(&form),
+            tags: BodyTags::Unread,
         };
         let source = routed
             .copy_source
@@ -333,14 +334,20 @@ impl Request {
         if let Some(ip) = self.ip {
             flag("--source-ip", ip.to_string());
         }
-        if let (Some(signed), Some(_)) = (self.signed, &self.principal) {
-            flag("--auth-type", signed.auth.to_owned());
-            flag("--signature-version", signed.version.to_owned());
-            if let Some(age) = signed.age_ms {
-                flag("--signature-age", age.to_string());
-            }
+        if self.signed.is_some() || self.operation == Operation::PostObject {
+            let signing = self.signing();
+            let mut said = |name: &str, value: Option<String>| {
+                if let Some(value) = value {
+                    flag(name, value);
+                }
+            };
+            said("--auth-type", signing.auth_type.map(str::to_owned));
+            said("--signature-version", signing.version.map(str::to_owned));
+            said("--signature-age", signing.age_ms.map(|age| age.to_string()));
         }
-        if let Some(now) = self.now_ms {
+        // A header that was reckoned from the time says the same only at that time.
+        let dated = || self.header("x-amz-object-lock-retain-until-date");
+        if let Some(now) = self.now_ms.or_else(|| dated().map(|_| SOME_TIME)) {
             flag(
                 "--time",
                 jiff::Timestamp::from_millisecond(now)

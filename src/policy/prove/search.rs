@@ -102,7 +102,13 @@ pub(super) fn search(
             return Verdict::Unknown("a part of it is no policy".to_owned());
         };
         let authorize = walked.authorize;
-        Some((part, Setting { authorize, ..setting }))
+        Some((
+            part,
+            Setting {
+                authorize,
+                ..setting
+            },
+        ))
     };
     let mut walk = Walk {
         policy,
