@@ -1,6 +1,7 @@
 """The command line: what it prints and how it ends (0 good, 1 something is wrong with what was checked, 2 wrong usage)."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,83 @@ def test_one_request_by_flags(policy):
     assert "den" in done.out.lower()
     done = gate("policy", "test", "--policy", path, "--method", "PUT", "--path", "/bucket/k", "--header", "x-amz-server-side-encryption: AES256")
     assert done.code == 0, done
+
+
+def request(policy_file, *words):
+    return gate("policy", "test", "--policy", policy_file, *words)
+
+
+@pytest.mark.parametrize("words", [
+    ["--tls", "banana"], ["--tls", "off"], ["--tls", "1.4"], ["--tls", ""], ["--principal", "zz"], ["--source-ip", "zz"],
+    ["--auth-type", "HEADER"], ["--signature-version", "V4"], ["--path", "nobucket"], ["--header", "x"], ["--time", "now"],
+], ids=" ".join)
+def test_a_request_that_cannot_be_is_wrong_usage(policy, words):
+    path = [] if "--path" in words else ["--path", "/bucket/k"]
+    done = request(policy(statement()), *path, *words)
+    assert done.code == 2 and words[0] in done.err, done
+
+
+def test_versions_of_tls(policy, tmp_path):
+    path = policy(statement(Condition={"Bool": {"aws:SecureTransport": "false"}}))
+    for words, code in [([], 1), (["--tls", "none"], 1), (["--tls", "1.0"], 0), (["--tls", "1.3"], 0)]:
+        assert request(path, "--path", "/bucket/k", *words).code == code, words
+    assert "1.0, 1.1, 1.2, 1.3, or none" in request(path, "--path", "/bucket/k", "--tls", "off").err
+
+    def cases(tls, expect):
+        entry = {"id": "e", "policy": json.loads(path.read_text()), "cases": [
+            {"name": "c", "request": {"method": "PUT", "path": "/bucket/k", "tls": tls}, "expect": expect}]}
+        file = tmp_path / "cases.json"
+        file.write_text(json.dumps({"entries": [entry]}))
+        return gate("policy", "test", "--cases", file)
+
+    for tls, expect in [(None, "D"), ("none", "D"), ("1.2", "N"), ("1.3", "N")]:
+        assert cases(tls, expect).code == 0, tls
+    for tls in ("off", "banana", "2", ""):
+        done = cases(tls, "D")
+        assert done.code == 2 and "e / c" in done.err and "or none" in done.err, done
+
+
+def test_values_of_headers_are_trimmed_as_http_does(policy, tmp_path):
+    equals = statement(Condition={"StringNotEquals": {"s3:x-amz-server-side-encryption": "AES256"}})
+    entry = {"id": "e", "policy": {"Statement": [equals]}, "cases": [
+        {"name": value, "request": {"method": "PUT", "path": "/bucket/k", "headers": {"x-amz-server-side-encryption": value}},
+         "expect": expect} for value, expect in [(" AES256\t ", "N"), ("AES256", "N"), ("AES 256", "D"), (" ", "D")]]}
+    file = tmp_path / "cases.json"
+    file.write_text(json.dumps({"entries": [entry]}))
+    assert gate("policy", "test", "--cases", file).ok().out.strip() == "4 passed, 0 failed"
+
+
+APP = "arn:aws:iam::111122223333:user/app"
+
+
+@pytest.mark.parametrize("condition,words,code", [
+    ({"StringEquals": {"s3:authType": "POST"}}, ["--principal", APP], 1),
+    ({"StringEquals": {"s3:authType": "REST-HEADER"}}, ["--principal", APP], 0),
+    ({"StringEquals": {"s3:authType": "POST"}}, [], 0),
+    ({"StringEquals": {"s3:signatureversion": "AWS"}}, ["--form", "policy=e30=", "--form", "AWSAccessKeyId=A", "--form", "signature=s"], 1),
+    ({"NumericGreaterThan": {"s3:signatureAge": "600000"}}, ["--principal", APP], 0),
+    ({"NumericGreaterThan": {"s3:signatureAge": "600000"}}, ["--principal", APP, "--signature-age", "600001"], 1),
+    ({"NumericGreaterThan": {"s3:signatureAge": "600000"}}, [
+        "--form", "policy=e30=", "--form", "x-amz-algorithm=AWS4-HMAC-SHA256", "--form", "x-amz-signature=00",
+        "--form", "x-amz-credential=A/20260101/r/s3/aws4_request", "--form", "x-amz-date=20260101T000000Z",
+        "--time", "2026-01-01T01:00:00Z"], 1),
+    ({"ArnEquals": {"aws:PrincipalArn": APP}}, ["--principal", APP], 1),
+    ({"StringEquals": {"s3:authType": "PUT"}}, ["--form", "x-amz-signature=00"], 1),
+    ({"StringEquals": {"s3:authType": "PUT"}}, ["--form", "key=twice"], 1),
+])
+def test_a_form_by_flags(policy, condition, words, code):
+    done = request(policy(statement(Condition=condition)), "--method", "POST", "--path", "/bucket", "--form", "key=k", *words)
+    assert done.code == code, done
+
+
+def test_tags_of_a_body_by_flags(policy):
+    path = policy(statement(Action="s3:PutObjectTagging", Condition={"ForAnyValue:StringEquals": {"s3:RequestObjectTagKeys": "Bad"}}))
+    words = ["--method", "PUT", "--path", "/bucket/k?tagging"]
+    assert request(path, *words, "--tag", "good=1").code == 0
+    done = request(path, *words, "--tag", "Bad=1")
+    assert done.code == 1 and "tags in the request's body" in done.out and "leave out" not in done.out, done
+    done = request(path, *words)
+    assert done.code == 1 and "not in the request's head" in done.out and "leave out" not in done.out, done
 
 
 # policy check
@@ -167,6 +245,53 @@ def test_prove_of_a_prefix_finds_the_rest(policy):
     assert done.code == 1, done
 
 
+def replay(done):
+    """Runs the line that a counterexample ends with."""
+    line = next(line for line in done.out.splitlines() if line.startswith("sealgate policy test"))
+    return gate(*shlex.split(line)[1:])
+
+
+@pytest.mark.parametrize("condition", [
+    {"NumericLessThan": {"s3:object-lock-remaining-retention-days": "10"}},
+    {"NumericGreaterThan": {"s3:object-lock-remaining-retention-days": "10"}},
+    {"DateLessThan": {"s3:object-lock-retain-until-date": "2027-01-01T00:00:00Z"}},
+    {"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}},
+    {"StringNotEquals": {"s3:authType": "POST"}},
+    {"NumericGreaterThan": {"s3:signatureAge": "1000"}},
+    {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
+    {"StringLike": {"aws:UserAgent": "*curl*"}},
+    {"StringNotEquals": {"aws:username": "dave"}},
+    {"Null": {"s3:object-lock-remaining-retention-days": "true"}},
+], ids=str)
+def test_a_counterexample_replays(policy, condition):
+    done = gate("policy", "prove", policy(statement(Condition=condition)))
+    assert done.code == 1, done
+    again = replay(done)
+    assert again.code == 0, (done, again)
+    days = statement(Sid="Days", Condition={"Null": {"s3:object-lock-remaining-retention-days": "true"}})
+    done = gate("policy", "prove", policy(statement(Condition=condition), days))
+    if "gets through" in done.out:
+        assert replay(done).code == 0, done
+
+
+def test_prove_with_a_deny_that_cannot_be_walked(policy):
+    home = statement(Sid="Home", Resource="arn:aws:s3:::bucket/${aws:username}/*", Condition={"StringEquals": {"s3:x-amz-acl": "public-read"}})
+    other = statement(Sid="T", Condition={"StringNotEquals": {"s3:x-amz-server-side-encryption": ["AES256", "aws:kms"]}})
+    done = gate("policy", "prove", policy(statement(), other, home))
+    assert done.code == 0 and "proved" in done.out, done
+
+
+def test_prove_tls_takes_a_version_only_where_it_is_one(policy):
+    plain = statement(Action="s3:*", Condition={"Bool": {"aws:SecureTransport": "false"}})
+    old = statement(Sid="Old", Action="s3:*", Condition={"NumericLessThan": {"s3:TlsVersion": "1.2"}})
+    only, both = policy(plain), policy(plain, old, name="both.json")
+    for words, code in [(["--tls", only], 0), (["--tls=1.0", only], 0), (["--tls", "1.0", only], 0), ([only, "--tls"], 0),
+                        (["--tls=1.2", only], 1), (["--tls", "1.2", only], 1), ([only, "--tls", "1.2"], 1),
+                        (["--tls", "1.2", both], 0), (["--tls=1.3", both], 1), (["--tls=banana", only], 2),
+                        (["--tls", "banana", only], 2), (["--tls", "none", only], 2), (["--tls=", only], 2)]:
+        assert gate("policy", "prove", *words).code == code, words
+
+
 # policy expand, generate
 
 
@@ -190,6 +315,25 @@ def test_generate(tmp_path):
     out.write_text(done.out)
     gate("policy", "check", out).ok()
     gate("policy", "prove", out).ok()
+
+
+@pytest.mark.parametrize("words", [
+    ["--bucket", "B", "--require", "any"], ["--bucket", "b/c", "--require", "any"], ["--bucket", "bucket", "--tls", "banana"],
+    ["--bucket", "bucket", "--source-ip", "zz"], ["--bucket", "bucket", "--allow-principal", "zz"], ["--bucket", "bucket", "--require", "zz"],
+    ["--bucket", "bucket", "--require", "aws:kms", "--key-id", "zz"], ["--bucket", "bucket"],
+], ids=" ".join)
+def test_choices_that_cannot_be_are_wrong_usage(words):
+    done = gate("policy", "generate", *words)
+    assert done.code == 2 and done.err and not done.out, done
+
+
+@pytest.mark.parametrize("text,line", [("bucket: b\nrequires: any\n", 2), ("require:\n  sse: aws:kms\n  keyid: x\n", 3)])
+def test_a_short_form_names_the_line(tmp_path, text, line):
+    file = tmp_path / "short.yaml"
+    file.write_text(text)
+    for command in ("expand", "check", "prove"):
+        done = gate("policy", command, file)
+        assert done.code == 1 and f"line {line}: " in done.err + done.out, done
 
 
 # check

@@ -211,8 +211,13 @@ fn presigned_queries() {
 fn form(fields: &[(&str, &str)]) -> Form {
     let mut body = String::new();
     for (name, value) in fields.iter().chain(&[("key", "k")]) {
-        body +=
-            &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend([
+            "--b\r\nContent-Disposition: form-data; name=\"",
+            name,
+            "\"\r\n\r\n",
+            value,
+            "\r\n",
+        ]);
     }
     body += "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nx\r\n--b--\r\n";
     let mut reader = FormReader::new(Boundary::new("b").unwrap(), 20_480);
