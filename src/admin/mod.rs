@@ -68,6 +68,7 @@ impl Admin {
             requests: process.active() as u64,
             generation: current.generation,
             since: current.since,
+            outdated: self.live.refused().is_some(),
         });
         match process.metrics.encode(Some(&process.audit)) {
             Ok(text) => Answer(
