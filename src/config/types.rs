@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::glob;
 use super::secret::Secret;
+use super::stamp::Stamps;
 use crate::policy::{Multipart, Policy, Principal};
 use crate::transit::CertificateName;
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub drain: Duration,
     /// The Unix socket over which a new process takes the listeners over. Default: none, and it cannot.
     pub upgrade_socket: Option<PathBuf>,
+    /// The configuration's file and [`Config::files`], each as it was before it was read.
+    pub stamps: Stamps,
 }
 
 impl Config {
