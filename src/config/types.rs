@@ -30,7 +30,7 @@ pub struct Config {
     pub clients: Vec<Client>,
     /// The callers that are known by their certificate, in the order in which they are tried. Default: none.
     pub certificates: Vec<CertificateClient>,
-    /// Policies that are always evaluated, scoped by their own Resources. Default: none.
+    /// Policies that are evaluated for every request, scoped by their own Resources. Default: none.
     pub policies: Vec<PolicySource>,
     /// The rules in the order in which they are tried. Default: none, so every bucket is refused.
     pub rules: Vec<Rule>,
