@@ -24,6 +24,8 @@ pub fn audit(node: &Node<'_>) -> Option<Audit> {
             if path.is_dir() {
                 node.error(format!("{} is a folder", path.display()));
             } else {
+                // It grows all the time, and nothing of the configuration is in it.
+                node.reading.stamps.borrow_mut().remove(&path);
                 has_folder(&node, &path);
             }
             Some(path)
@@ -70,10 +72,14 @@ pub fn audit(node: &Node<'_>) -> Option<Audit> {
 fn has_folder(node: &Node<'_>, path: &Path) {
     // A bare name's parent is the empty path.
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        node.reading.look(folder);
-    }
-    if folder.is_some_and(|folder| !folder.is_dir()) {
+    let Some(folder) = folder else {
+        return;
+    };
+    node.reading.look(folder);
+    if folder.is_dir() {
+        // Files come and go in it.
+        node.reading.stamps.borrow_mut().remove(folder);
+    } else {
         node.error(format!("the folder of {} does not exist", path.display()));
     }
 }
