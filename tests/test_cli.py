@@ -386,6 +386,37 @@ def test_check_config_with_a_bad_policy(tmp_path):
     assert "p.json" in text and "s3:no" in text
 
 
+@pytest.mark.parametrize("rule", [
+    "{bucket: vault, require: }",
+    "{bucket: vault, policy: }",
+    "{bucket: vault, require: any, mode: }",
+    "{bucket: vault, require: any, prefix: ~}",
+])
+def test_nothing_is_no_value(tmp_path, rule):
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG.replace('{bucket: "*", require: any}', rule))
+    done = gate("check", "--config", path)
+    assert done.code == 1
+    assert "is empty: give it a value, or leave the field out" in done.out + done.err
+
+
+@pytest.mark.parametrize("more", [
+    'rules: [{bucket: "*", prefix: "secret/*", require: AES256}, {bucket: "*"}]',
+    'rules: [{bucket: "*", prefix: /secret/, require: AES256}, {bucket: "*"}]',
+    'rules: [{bucket: Vault, require: AES256}, {bucket: "*"}]',
+    'rules: [{bucket: "*", mode: report}]\npolicies: [p.json]',
+    'rules: [{bucket: vault, prefix: secret/, policy: p.json}]',
+    'rules: [{bucket: vault}]\ntrusted_proxies: [0.0.0.0/1, 128.0.0.0/1]',
+])
+def test_check_warns_of_what_is_hardly_meant(tmp_path, more):
+    (tmp_path / "p.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement(Resource="arn:aws:s3:::vault/other/*")]}))
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG.partition("rules:")[0] + more + "\n")
+    assert gate("check", "--config", path).code == 0
+    done = gate("check", "--strict", "--config", path)
+    assert done.code == 1 and done.out.count("warning: ") == 1, done.out + done.err
+
+
 def test_check_config_that_is_not_there(tmp_path):
     assert gate("check", "--config", tmp_path / "absent.yaml").code == 2
 

@@ -13,13 +13,19 @@ const SOCKET_PATH: usize = 107;
 
 /// Reads the map.
 pub fn audit(node: &Node<'_>) -> Option<Audit> {
-    let fields = node.fields(&["stdout", "file", "rotate", "socket", "when_blocked"])?;
+    let fields = node.fields_or_null(
+        &["stdout", "file", "rotate", "socket", "when_blocked"],
+        &["rotate"],
+    )?;
     let file = match fields.get("file") {
         Some(node) => {
             let path = node.reading.resolve(&node.text()?);
+            node.reading.look(&path);
             if path.is_dir() {
                 node.error(format!("{} is a folder", path.display()));
             } else {
+                // It grows all the time, and nothing of the configuration is in it.
+                node.reading.stamps.borrow_mut().remove(&path);
                 has_folder(&node, &path);
             }
             Some(path)
@@ -66,13 +72,21 @@ pub fn audit(node: &Node<'_>) -> Option<Audit> {
 fn has_folder(node: &Node<'_>, path: &Path) {
     // A bare name's parent is the empty path.
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-    if folder.is_some_and(|folder| !folder.is_dir()) {
+    let Some(folder) = folder else {
+        return;
+    };
+    node.reading.look(folder);
+    if folder.is_dir() {
+        // Files come and go in it.
+        node.reading.stamps.borrow_mut().remove(folder);
+    } else {
         node.error(format!("the folder of {} does not exist", path.display()));
     }
 }
 
 fn socket(node: &Node<'_>) -> Option<PathBuf> {
     let path = node.reading.resolve(&node.text()?);
+    node.reading.look(&path);
     // Its reader may come later.
     if let Ok(meta) = path.metadata() {
         if !meta.file_type().is_socket() {
@@ -93,7 +107,8 @@ fn socket(node: &Node<'_>) -> Option<PathBuf> {
 /// What the map leaves out keeps its default, and so does what is wrong, which is reported.
 fn rotate(node: &Node<'_>) -> Rotate {
     let mut rotate = Rotate::default();
-    let Some(fields) = node.fields(&["bytes", "time", "keep"]) else {
+    let Some(fields) = node.fields_or_null(&["bytes", "time", "keep"], &["bytes", "time", "keep"])
+    else {
         return rotate;
     };
     bound(&fields, "bytes", Node::size, &mut rotate.bytes);

@@ -13,6 +13,7 @@ pub fn pair(cert: (&Node<'_>, &Path), key: (&Node<'_>, &Path)) {
     let material = match material::load(cert.1, key.1) {
         Ok(material) => material,
         Err(error) => {
+            failed(cert.0, &error);
             let of_key = match &error {
                 MaterialError::Read { path, .. } | MaterialError::Content { path, .. } => {
                     path == key.1 && key.1 != cert.1
@@ -47,10 +48,18 @@ pub fn pair(cert: (&Node<'_>, &Path), key: (&Node<'_>, &Path)) {
     }
 }
 
+#[cfg(feature = "gate")]
+fn failed(node: &Node<'_>, error: &crate::tls::MaterialError) {
+    if let crate::tls::MaterialError::Read { source, .. } = error {
+        node.reading.failed(source);
+    }
+}
+
 /// Authorities; `alone`: nothing but certificates may be in the file.
 #[cfg(feature = "gate")]
 pub fn roots(node: &Node<'_>, path: &Path, alone: bool) {
     if let Err(error) = crate::tls::material::roots(path) {
+        failed(node, &error);
         node.error(error.to_string());
         return;
     }

@@ -1,5 +1,7 @@
 //! `clients`: whom Sealgate knows.
 
+use std::collections::HashSet;
+
 use super::reader::Node;
 use super::secret::Secret;
 use super::types::{CertificateClient, Client};
@@ -10,6 +12,7 @@ use crate::transit::CertificateName;
 pub fn clients(node: &Node<'_>) -> (Vec<Client>, Vec<CertificateClient>) {
     let mut clients: Vec<Client> = Vec::new();
     let mut certificates: Vec<CertificateClient> = Vec::new();
+    let mut keys = HashSet::new();
     for item in node.items() {
         let Some(fields) = item.fields(&["access_key", "secret_key", "principal", "certificate"])
         else {
@@ -57,7 +60,7 @@ pub fn clients(node: &Node<'_>) -> (Vec<Client>, Vec<CertificateClient>) {
         let Some(access_key) = node.parsed(access_key) else {
             continue;
         };
-        if clients.iter().any(|other| other.access_key == access_key) {
+        if !keys.insert(access_key.clone()) {
             node.error(format!(
                 "\"{access_key}\" is there twice: an access key is one client's"
             ));

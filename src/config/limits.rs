@@ -5,23 +5,28 @@ use std::time::Duration;
 use super::reader::{Fields, Node};
 use super::types::{BodyRate, Limits, Linger};
 
+const FIELDS: &[&str] = &[
+    "linger",
+    "connections",
+    "connections_per_source",
+    "requests",
+    "requests_per_source",
+    "header_bytes",
+    "header_count",
+    "header_timeout",
+    "idle_timeout",
+    "body_bytes",
+    "body_rate",
+    "xml_bytes",
+    "form_bytes",
+];
+
+/// Where `null` is none: all but `linger`, a map.
+const NULLABLE: &[&str] = FIELDS.split_at(1).1;
+
 /// Reads the map; what it leaves out keeps its default.
 pub fn limits(node: &Node<'_>) -> Option<Limits> {
-    let fields = node.fields(&[
-        "connections",
-        "connections_per_source",
-        "requests",
-        "requests_per_source",
-        "header_bytes",
-        "header_count",
-        "header_timeout",
-        "idle_timeout",
-        "body_bytes",
-        "body_rate",
-        "xml_bytes",
-        "form_bytes",
-        "linger",
-    ])?;
+    let fields = node.fields_or_null(FIELDS, NULLABLE)?;
     let mut limits = Limits::default();
     optional(&fields, "connections", Node::count, &mut limits.connections);
     optional(
@@ -129,7 +134,7 @@ fn body_rate(node: &Node<'_>) -> Option<BodyRate> {
 }
 
 fn linger(node: &Node<'_>, into: &mut Linger) {
-    let Some(fields) = node.fields(&["bytes", "time"]) else {
+    let Some(fields) = node.fields_or_null(&["bytes", "time"], &["bytes", "time"]) else {
         return;
     };
     if let Some(node) = fields.nullable("bytes") {

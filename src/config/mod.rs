@@ -13,18 +13,22 @@ mod limits;
 mod listen;
 mod masked;
 mod notes;
+mod places;
 mod policies;
 mod problem;
 mod read;
 mod reader;
 mod rules;
 mod secret;
+mod stamp;
 mod tree;
 mod types;
 mod units;
 
 #[cfg(test)]
 mod audit_tests;
+#[cfg(test)]
+mod care_tests;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +37,7 @@ use std::path::Path;
 pub use crate::policy::Multipart;
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
+pub use stamp::{Stamp, Stamps, stamp};
 pub use types::{
     Addressing, Audit, BodyRate, CertificateClient, Client, ClientAuth, Config, Credentials,
     Denial, Endpoint, Limits, Linger, Listener, ListenerTls, Mode, PlainHttp, PolicySource, Rotate,
@@ -46,16 +51,21 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, at once; [`ConfigErrors::unreadable`] where the file itself could not be read.
     pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigErrors> {
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigErrors {
-            problems: vec![Problem {
-                file: path.to_owned(),
-                line: None,
-                field: String::new(),
-                message: format!("cannot read the configuration: {e}"),
-            }],
-            unreadable: true,
-        })?;
-        Self::parse(path, &text, &|name| std::env::var(name).ok())
+        let stamps = Stamps::from([(path.to_owned(), stamp::settled(path))]);
+        match std::fs::read_to_string(path) {
+            Ok(text) => read::config(path, &text, &|name| std::env::var(name).ok(), stamps),
+            Err(e) => Err(ConfigErrors {
+                problems: vec![Problem {
+                    file: path.to_owned(),
+                    line: None,
+                    field: String::new(),
+                    message: format!("cannot read the configuration: {e}"),
+                }],
+                unreadable: true,
+                stamps,
+                may_pass: stamp::may_pass(&e),
+            }),
+        }
     }
 
     /// The same from a text that is already read and an environment of one's own; `path` is what
@@ -68,6 +78,6 @@ impl Config {
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Config, Vec<Warning>), ConfigErrors> {
-        read::config(path, text, env)
+        read::config(path, text, env, Stamps::new())
     }
 }

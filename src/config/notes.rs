@@ -1,6 +1,7 @@
 //! What an operator should know of a configuration that is good.
 
-use super::types::{Config, Mode, Unconfirmed};
+use super::policies::denies_in;
+use super::types::{Config, Mode, Rule, Unconfirmed};
 use crate::policy::{Context, Found, Key, Outcome, Policy, Principal, Target};
 use crate::s3::Action;
 
@@ -25,6 +26,22 @@ impl Config {
                  with store.credentials Sealgate looks at what was written"
                     .to_owned(),
             );
+        }
+        let reported = |rule: &&Rule| {
+            let mut always = self.policies.iter();
+            rule.mode == Mode::Report
+                && always.any(|source| denies_in(&source.policy, &rule.bucket, &rule.prefix))
+        };
+        let reported: Vec<_> = self.rules.iter().filter(reported).collect();
+        if let Some(first) = reported.first() {
+            notes.push(format!(
+                "what `policies` denies is only reported, too, where a rule reports: rules[{}]{}",
+                first.index,
+                match reported.len() - 1 {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                }
+            ));
         }
         notes
     }

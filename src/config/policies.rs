@@ -7,6 +7,7 @@ use super::glob;
 use super::reader::{Fields, Node};
 use super::tree::Value;
 use super::types::PolicySource;
+use crate::policy::document::Effect;
 use crate::policy::pattern::split_arn;
 use crate::policy::short::{ShortError, ShortForm};
 use crate::policy::{Issue, Issues, Keys, Policy};
@@ -37,9 +38,11 @@ pub fn policy(node: &Node<'_>, scope: Scope<'_>) -> Option<PolicySource> {
     }
     let name = node.text()?;
     let path = node.reading.resolve(&name);
+    node.reading.look(&path);
     match std::fs::read_to_string(&path) {
         Ok(text) => source(node, scope, name, Some(path), text),
         Err(e) => {
+            node.reading.failed(&e);
             node.error(format!("cannot read {}: {e}", path.display()));
             None
         }
@@ -210,15 +213,41 @@ fn expanded(node: &Node<'_>) -> Option<Value> {
     walk(node, node.value)
 }
 
-/// Whether some statement can be about a bucket that the pattern stands for.
-pub fn speaks_of(policy: &Policy, bucket: &str) -> bool {
+/// Whether some statement can be about a bucket that the pattern stands for, or its keys that start with the prefix. A "no"
+/// is always right.
+pub fn speaks_of(policy: &Policy, bucket: &str, prefix: &str) -> bool {
+    about(policy, bucket, prefix, |_| true)
+}
+
+/// The same for statements that deny.
+pub fn denies_in(policy: &Policy, bucket: &str, prefix: &str) -> bool {
+    about(policy, bucket, prefix, |effect| effect == Effect::Deny)
+}
+
+fn about(policy: &Policy, bucket: &str, prefix: &str, of: impl Fn(Effect) -> bool) -> bool {
+    // Characters of the prefix that are wildcards in a pattern stand for themselves, too.
+    let keys = format!("{prefix}*");
     policy.document().statements.iter().any(|statement| {
-        statement.resource.negated
-            || statement.resource.patterns.iter().any(|resource| {
-                let tail = split_arn(resource).map_or(resource.as_str(), |parts| parts[5]);
-                let named = tail.split('/').next().unwrap_or_default();
-                // A policy variable may become anything.
-                named.contains('$') || glob::meet(named, bucket)
-            })
+        let named = &statement.resource;
+        of(statement.effect)
+            && (named.negated
+                || named.patterns.iter().any(|resource| {
+                    let tail = split_arn(resource).map_or(resource.as_str(), |parts| parts[5]);
+                    // A policy variable may become anything.
+                    let tail = match tail.split_once('$') {
+                        Some((before, _)) => format!("{before}*"),
+                        None => tail.to_owned(),
+                    };
+                    match tail.split_once('/') {
+                        Some((named, key)) if !named.contains('*') => {
+                            glob::meet(named, bucket) && glob::meet(key, &keys)
+                        }
+                        // A star takes slashes in.
+                        _ => {
+                            glob::meet(&tail, bucket)
+                                || glob::meet(&tail, &format!("{bucket}/{keys}"))
+                        }
+                    }
+                }))
     })
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::stamp::Stamps;
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -27,6 +29,10 @@ pub struct ConfigErrors {
     pub problems: Vec<Problem>,
     /// Whether the configuration itself could not be read, so nothing in it was checked.
     pub unreadable: bool,
+    /// What was looked at, each file as it was before it was read; without a change there the errors stay.
+    pub stamps: Stamps,
+    /// Unless something else was in the way, such as too many open files: to be tried again.
+    pub may_pass: bool,
 }
 
 impl fmt::Display for Problem {

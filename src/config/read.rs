@@ -1,10 +1,11 @@
 //! Reading a configuration's top level and all that is neither a rule nor a limit.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 
 use super::audit::audit;
 use super::certificates;
@@ -12,11 +13,13 @@ use super::clients::{access_key, clients};
 use super::endpoint::{endpoint, is_host};
 use super::limits::limits;
 use super::listen::{address, clash, listen};
+use super::places::Place;
 use super::policies::policies;
 use super::problem::{ConfigErrors, Problem, Warning};
 use super::reader::{Fields, Node, Reading};
 use super::rules::{Defaults, rules};
 use super::secret::Secret;
+use super::stamp::{Stamp, Stamps};
 use super::tree;
 use super::types::{
     Addressing, Audit, CertificateClient, ClientAuth, Config, Credentials, Denial, Endpoint,
@@ -31,28 +34,45 @@ pub fn config(
     path: &Path,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
+    stamps: Stamps,
 ) -> Result<(Config, Vec<Warning>), ConfigErrors> {
-    let failed = |problems| ConfigErrors {
-        problems,
-        unreadable: false,
+    let mut value = match tree::parse(text) {
+        Ok(value) => value,
+        Err(e) => {
+            return Err(ConfigErrors {
+                problems: vec![Problem {
+                    file: path.to_owned(),
+                    line: e.line,
+                    field: String::new(),
+                    message: e.message,
+                }],
+                unreadable: false,
+                stamps,
+                may_pass: false,
+            });
+        }
     };
-    let value = tree::parse(text).map_err(|e| {
-        failed(vec![Problem {
-            file: path.to_owned(),
-            line: e.line,
-            field: String::new(),
-            message: e.message,
-        }])
-    })?;
-    let reading = Reading::new(path, text, env);
+    let places = Place::of(text, &mut value);
+    let reading = Reading::new(path, text, env, places, stamps);
     let config = top(&Node::root(&reading, &value));
     let mut problems = reading.problems.into_inner();
+    let stamps = reading.stamps.into_inner();
     match config {
-        Some(config) if problems.is_empty() => Ok((config, reading.warnings.into_inner())),
+        Some(mut config) if problems.is_empty() => {
+            let named: HashSet<_> = config.files().chain([&config.file]).collect();
+            let own = |(path, _): &(PathBuf, Stamp)| named.contains(path);
+            config.stamps = stamps.into_iter().filter(own).collect();
+            Ok((config, reading.warnings.into_inner()))
+        }
         _ => {
             // Readers go by their own order; people read a file from its top.
             problems.sort_by_key(|(line, _)| line.unwrap_or(usize::MAX));
-            Err(failed(problems.into_iter().map(|(_, p)| p).collect()))
+            Err(ConfigErrors {
+                problems: problems.into_iter().map(|(_, p)| p).collect(),
+                unreadable: false,
+                stamps,
+                may_pass: reading.may_pass.get(),
+            })
         }
     }
 }
@@ -97,7 +117,7 @@ fn top(node: &Node<'_>) -> Option<Config> {
     let policies = fields.get("policies").map(|n| policies(&n));
     let defaults = Defaults::default().read(&fields);
     let rules = match fields.get("rules") {
-        Some(node) => rules(&node, defaults),
+        Some(node) => rules(&node, defaults, policies.as_deref().unwrap_or_default()),
         None => Vec::new(),
     };
     if fields.get("rules").is_none_or(|n| n.items().is_empty()) {
@@ -152,6 +172,7 @@ fn top(node: &Node<'_>) -> Option<Config> {
         audit: audit?,
         drain: drain?,
         upgrade_socket,
+        stamps: Stamps::new(),
     })
 }
 
@@ -195,6 +216,9 @@ fn drain(fields: &Fields<'_>) -> Option<Duration> {
         None => Some(DRAIN),
     }
 }
+
+/// Global unicast.
+const PUBLIC: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -381,20 +405,44 @@ fn hosts(fields: &Fields<'_>) -> Vec<String> {
 }
 
 fn trusted_proxies(fields: &Fields<'_>) -> Vec<IpNet> {
-    fields
-        .get("trusted_proxies")
+    let Some(node) = fields.get("trusted_proxies") else {
+        return Vec::new();
+    };
+    let nets: Vec<_> = node
+        .items()
         .iter()
-        .flat_map(Node::items)
         .filter_map(|node| {
-            let net = node.parsed(|text| {
+            node.parsed(|text| {
                 text.parse::<IpNet>()
                     .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
                     .map_err(|_| "is not an address or network, as in 10.0.0.0/8".to_owned())
-            })?;
-            if net.prefix_len() == 0 {
-                node.warn("trusts every address: any client can claim any source and TLS");
-            }
-            Some(net)
+            })
         })
-        .collect()
+        .collect();
+    if everybody(&nets) {
+        node.warn("trusts every address: any client can claim any source and TLS");
+    }
+    nets
+}
+
+/// Whether the networks together are all addresses of a family.
+fn everybody(nets: &[IpNet]) -> bool {
+    // An IPv4 address can come in an IPv6 one (RFC 4291 section 2.5.5.2).
+    let mapped = |net: &IpNet| match net {
+        IpNet::V6(net) => match net.addr().to_ipv4_mapped() {
+            Some(ip) if net.prefix_len() >= 96 => IpNet::new(ip.into(), net.prefix_len() - 96).ok(),
+            _ => None,
+        },
+        IpNet::V4(_) => None,
+    };
+    let all: Vec<_> = nets
+        .iter()
+        .copied()
+        .chain(nets.iter().filter_map(mapped))
+        .collect();
+    // All that is routed of IPv6 (RFC 4291 section 2.4, IANA) is in 2000::/3.
+    IpNet::aggregate(&all).iter().any(|net| match net {
+        IpNet::V4(net) => net.prefix_len() == 0,
+        IpNet::V6(net) => net.contains(&PUBLIC),
+    })
 }

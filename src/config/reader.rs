@@ -1,34 +1,58 @@
 //! Typed reading of a tree: every getter reports what is wrong with its field and goes on, so that all
 //! errors come at once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::env;
+use super::places::Place;
 use super::problem::{Problem, Warning};
+use super::stamp::{self, Stamps};
 use super::tree::{self, Value};
 use super::units;
 
 /// After so many errors the rest would not be read, and each costs a walk to its line.
 const MOST: usize = 200;
 
+/// The shortest value of the environment that is looked for in messages: shorter ones are in too many words.
+const TELLING: usize = 8;
+
 /// What one reading shares: the text, for lines, and what was found so far.
 pub struct Reading<'t> {
     pub file: PathBuf,
     pub text: &'t str,
     pub env: &'t dyn Fn(&str) -> Option<String>,
+    pub places: Place,
+    /// The files that were looked at, each as it was before it was read.
+    pub stamps: RefCell<Stamps>,
+    /// Whether something failed that may succeed without a change to a file.
+    pub may_pass: Cell<bool>,
+    /// What was taken from the environment.
+    taken: RefCell<BTreeMap<String, String>>,
     /// Each with the line of the configuration that led to it, which may name another file.
     pub problems: RefCell<Vec<(Option<usize>, Problem)>>,
     pub warnings: RefCell<Vec<Warning>>,
 }
 
 impl<'t> Reading<'t> {
-    pub fn new(file: &Path, text: &'t str, env: &'t dyn Fn(&str) -> Option<String>) -> Self {
+    /// `stamps`: of the file itself, where it was read from one.
+    pub fn new(
+        file: &Path,
+        text: &'t str,
+        env: &'t dyn Fn(&str) -> Option<String>,
+        places: Place,
+        stamps: Stamps,
+    ) -> Self {
         Self {
             file: file.to_owned(),
             text,
             env,
+            places,
+            stamps: RefCell::new(stamps),
+            may_pass: Cell::new(false),
+            taken: RefCell::default(),
             problems: RefCell::default(),
             warnings: RefCell::default(),
         }
@@ -37,6 +61,21 @@ impl<'t> Reading<'t> {
     /// A path of the configuration: relative to its file's folder.
     pub fn resolve(&self, path: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    /// Looks at a file that is about to be read, or that is asked for. The first look counts: it is the one before all reading.
+    pub fn look(&self, path: &Path) {
+        let mut stamps = self.stamps.borrow_mut();
+        if !stamps.contains_key(path) {
+            stamps.insert(path.to_owned(), stamp::settled(path));
+        }
+    }
+
+    /// Notes that a file could not be read.
+    pub fn failed(&self, error: &std::io::Error) {
+        if stamp::may_pass(error) {
+            self.may_pass.set(true);
+        }
     }
 
     fn push(&self, at: Option<usize>, problem: Problem) {
@@ -84,7 +123,8 @@ impl<'t> Node<'t> {
         if self.steps.is_empty() {
             return None;
         }
-        tree::line(self.reading.text, &self.steps)
+        let known = self.reading.places.line(&self.steps);
+        known.or_else(|| tree::line(self.reading.text, &self.steps))
     }
 
     pub fn error(&self, message: impl Into<String>) {
@@ -102,7 +142,7 @@ impl<'t> Node<'t> {
                 file: file.to_owned(),
                 line,
                 field: String::new(),
-                message,
+                message: self.unexpanded(message),
             },
         );
     }
@@ -117,8 +157,44 @@ impl<'t> Node<'t> {
             file: self.reading.file.clone(),
             line: self.line(),
             field: self.field.clone(),
-            message,
+            message: self.unexpanded(message),
         }
+    }
+
+    /// The message with `${NAME}` where it repeats what was put in for it: messages are logged and shown.
+    fn unexpanded(&self, mut message: String) -> String {
+        self.value.texts(&mut |text| {
+            let Ok(full) = env::expand(text, self.reading.env) else {
+                return;
+            };
+            if full == text || full.is_empty() {
+                return;
+            }
+            for quote in ['"', '`', '\''] {
+                let (shown, instead) = (
+                    format!("{quote}{full}{quote}"),
+                    format!("{quote}{text}{quote}"),
+                );
+                message = message.replace(&shown, &instead);
+            }
+            if full.len() >= TELLING {
+                message = message.replace(&full, text);
+            }
+        });
+        for (name, value) in &*self.reading.taken.borrow() {
+            if value.len() >= TELLING {
+                message = message.replace(value.as_str(), &format!("${{{name}}}"));
+            }
+        }
+        message
+    }
+
+    /// Whether it is, or may well be, a secret: it is never repeated.
+    fn is_secret(&self) -> bool {
+        let field = self.field.as_str();
+        field.starts_with("store.credentials")
+            || field.starts_with("clients")
+                && (field.ends_with(".secret_key") || field.ends_with(".access_key"))
     }
 
     /// Reports that the value is of the wrong kind.
@@ -132,6 +208,16 @@ impl<'t> Node<'t> {
 
     /// Its fields, of which only those named are known. Nothing at all is an empty map.
     pub fn fields(&self, known: &'static [&'static str]) -> Option<Fields<'t>> {
+        self.fields_or_null(known, &[])
+    }
+
+    /// The same where `null` means something for some of the fields. For all others it is an error: `require:` with its
+    /// value forgotten, or commented out, would demand nothing.
+    pub fn fields_or_null(
+        &self,
+        known: &'static [&'static str],
+        nullable: &[&str],
+    ) -> Option<Fields<'t>> {
         let entries: &'t [(String, Value)] = match self.value {
             Value::Map(entries) => entries,
             Value::Null => &[],
@@ -158,6 +244,8 @@ impl<'t> Node<'t> {
                     "is not a field{hint} (known here: {})",
                     known.join(", ")
                 ));
+            } else if node.is_null() && !nullable.contains(&name.as_str()) {
+                node.error("is empty: give it a value, or leave the field out");
             }
         }
         Some(fields)
@@ -188,7 +276,12 @@ impl<'t> Node<'t> {
     /// A text, with the environment's values put in. Numbers and booleans count as they are written.
     pub fn text(&self) -> Option<String> {
         match self.value {
-            Value::Text(text) => match env::expand(text, self.reading.env) {
+            Value::Text(text) => match env::expand(text, &|name| {
+                let value = (self.reading.env)(name)?;
+                let mut taken = self.reading.taken.borrow_mut();
+                taken.insert(name.to_owned(), value.clone());
+                Some(value)
+            }) {
                 Ok(text) => Some(text),
                 Err(message) => {
                     self.error(message);
@@ -204,13 +297,19 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// A text that `read` makes something of; its error follows the text in quotes.
+    /// A text that `read` makes something of; its error follows the text as it is written, in quotes, unless that may be a secret.
     pub fn parsed<T>(&self, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let text = self.text()?;
         match read(&text) {
             Ok(value) => Some(value),
             Err(message) => {
-                self.error(format!("\"{text}\" {message}"));
+                match self.value {
+                    _ if self.is_secret() => self.error(message),
+                    Value::Text(source) if source.contains("${") => {
+                        self.error(format!("\"{source}\" {message}"));
+                    }
+                    _ => self.error(format!("\"{text}\" {message}")),
+                }
                 None
             }
         }
@@ -229,6 +328,9 @@ impl<'t> Node<'t> {
     }
 
     pub fn flag(&self) -> Option<bool> {
+        if let Value::Bool(flag) = self.value {
+            return Some(*flag);
+        }
         self.choice(&[("true", true), ("false", false)])
     }
 
@@ -251,6 +353,7 @@ impl<'t> Node<'t> {
     pub fn file(&self) -> Option<PathBuf> {
         let text = self.text()?;
         let path = self.reading.resolve(&text);
+        self.reading.look(&path);
         let tried = std::fs::File::open(&path).and_then(|file| file.metadata());
         match tried {
             Ok(meta) if meta.is_file() => Some(path),
@@ -259,6 +362,7 @@ impl<'t> Node<'t> {
                 None
             }
             Err(e) => {
+                self.reading.failed(&e);
                 self.error(format!("cannot read {}: {e}", path.display()));
                 None
             }
@@ -301,18 +405,18 @@ impl<'t> Fields<'t> {
         Some(self.entry(at, name, value))
     }
 
-    /// A field that says something: `null` is as good as absent.
+    /// A field that says something; that one is `null` is an error already, or it is asked for by [`Fields::nullable`].
     pub fn get(&self, name: &str) -> Option<Node<'t>> {
         self.nullable(name).filter(|node| !node.is_null())
     }
 
     /// A field that must be there.
     pub fn required(&self, name: &str) -> Option<Node<'t>> {
-        let node = self.get(name);
+        let node = self.nullable(name);
         if node.is_none() {
             self.node.error(format!("{name} is missing"));
         }
-        node
+        node.filter(|node| !node.is_null())
     }
 
     /// Reports a field that this version does not have, unless it says what is done anyway.

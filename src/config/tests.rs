@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use super::*;
 
 /// A folder of one test, gone with it.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let path =
             std::env::temp_dir().join(format!("sealgate-config-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
@@ -41,7 +41,7 @@ impl Folder {
         }
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();
         path
@@ -54,7 +54,7 @@ impl Drop for Folder {
     }
 }
 
-fn env(name: &str) -> Option<String> {
+pub fn env(name: &str) -> Option<String> {
     match name {
         "APP_SECRET" => Some("hunter2".into()),
         "PORT" => Some("9000".into()),
@@ -68,7 +68,7 @@ pub fn parse(text: &str) -> Result<(Config, Vec<Warning>), ConfigErrors> {
     Config::parse(Path::new("sealgate.yaml"), text, &env)
 }
 
-fn errors(text: &str) -> Vec<String> {
+pub fn errors(text: &str) -> Vec<String> {
     parse(text)
         .expect_err("it loads")
         .to_string()
@@ -77,16 +77,16 @@ fn errors(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn warnings(text: &str) -> Vec<String> {
+pub fn warnings(text: &str) -> Vec<String> {
     let (_, warnings) = parse(text).unwrap();
     warnings.iter().map(ToString::to_string).collect()
 }
 
-const POLICY: &str = r#"{"Version": "2012-10-17", "Statement": {"Sid": "D", "Effect": "Deny", "Principal": "*",
+pub const POLICY: &str = r#"{"Version": "2012-10-17", "Statement": {"Sid": "D", "Effect": "Deny", "Principal": "*",
   "Action": "s3:PutObject", "Resource": "arn:aws:s3:::*/*", "Condition": {"Null": {"s3:x-amz-server-side-encryption": "true"}}}}"#;
 
-const STORE: &str = "store: {endpoint: \"http://127.0.0.1:9000\"}\n";
-const RULE: &str = "rules: [{bucket: '*'}]\n";
+pub const STORE: &str = "store: {endpoint: \"http://127.0.0.1:9000\"}\n";
+pub const RULE: &str = "rules: [{bucket: '*'}]\n";
 
 /// A configuration of the store, one rule and this.
 pub fn with(more: &str) -> String {

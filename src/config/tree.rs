@@ -1,7 +1,7 @@
 //! A YAML document as a tree that forgets nothing, and the line of each of its nodes.
 //!
 //! `serde_yaml` tells positions only in errors. So the line of a node is found by reading the text again
-//! down to that node and failing there: it costs time for messages alone.
+//! down to that node and failing there: it costs time, for the few nodes alone whose line [`Place`](super::places::Place) cannot tell.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number, in its plainest decimal form.
+    /// A number, in its plainest decimal form. Where it is written in another it becomes a text (`places`).
     Number(String),
     /// Anything else without children.
     Text(String),
@@ -27,6 +27,16 @@ pub enum Value {
 }
 
 impl Value {
+    /// All texts in it.
+    pub fn texts(&self, each: &mut impl FnMut(&str)) {
+        match self {
+            Self::Text(text) => each(text),
+            Self::List(items) => items.iter().for_each(|item| item.texts(each)),
+            Self::Map(entries) => entries.iter().for_each(|(_, value)| value.texts(each)),
+            Self::Null | Self::Bool(_) | Self::Number(_) => {}
+        }
+    }
+
     /// What it is, for messages.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::glob;
 use super::secret::Secret;
+use super::stamp::Stamps;
 use crate::policy::{Multipart, Policy, Principal};
 use crate::transit::CertificateName;
 
@@ -29,7 +30,7 @@ pub struct Config {
     pub clients: Vec<Client>,
     /// The callers that are known by their certificate, in the order in which they are tried. Default: none.
     pub certificates: Vec<CertificateClient>,
-    /// Policies that are always evaluated, scoped by their own Resources. Default: none.
+    /// Policies that are evaluated for every request, scoped by their own Resources. Default: none.
     pub policies: Vec<PolicySource>,
     /// The rules in the order in which they are tried. Default: none, so every bucket is refused.
     pub rules: Vec<Rule>,
@@ -53,6 +54,8 @@ pub struct Config {
     pub drain: Duration,
     /// The Unix socket over which a new process takes the listeners over. Default: none, and it cannot.
     pub upgrade_socket: Option<PathBuf>,
+    /// The configuration's file and [`Config::files`], each as it was before it was read.
+    pub stamps: Stamps,
 }
 
 impl Config {

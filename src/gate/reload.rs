@@ -1,11 +1,11 @@
 //! The configuration read again: on SIGHUP, and when one of its files has changed.
 //!
 //! Files are looked at once a second by what `stat` says of what their path leads to, so that a swapped symbolic link is
-//! seen as well as a written file (Kubernetes swaps one to update a `ConfigMap`). A configuration with an error changes
-//! nothing.
+//! seen as well as a written file (Kubernetes swaps one to update a `ConfigMap`). What they are compared with was taken by
+//! the reading itself, of each file before it was read: no change is missed, however long that or the start took. A
+//! configuration with an error changes nothing, and is read again once a file that it names changes or appears.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
     sync::{
@@ -15,12 +15,11 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Live,
-    shared::Shared,
-    stamp::{Stamp, stamp},
+use super::{Live, shared::Shared, stamp::stamp};
+use crate::{
+    audit::Reload,
+    config::{Config, Stamps},
 };
-use crate::{audit::Reload, config::Config};
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -43,8 +42,11 @@ pub struct Reloader {
     live: Arc<Live>,
     /// What does not change without a restart.
     fixed: Vec<(&'static str, String)>,
-    seen: BTreeMap<PathBuf, Stamp>,
-    /// The errors of the last reading: it may name files that are not known here, so it is tried again.
+    /// The files of the last reading, those of a broken configuration included.
+    seen: Stamps,
+    /// Whether the last reading failed for something that may pass without a file being changed.
+    again: bool,
+    /// What was wrong, so that it is said once.
     errors: Option<String>,
     asked: Receiver<()>,
 }
@@ -58,7 +60,8 @@ impl Reloader {
             path: config.file.clone(),
             live,
             fixed: fixed(config),
-            seen: stamps(config),
+            seen: config.stamps.clone(),
+            again: false,
             errors: None,
             asked,
         };
@@ -71,7 +74,7 @@ impl Reloader {
             loop {
                 match self.asked.recv_timeout(LOOK_EVERY) {
                     Ok(()) => self.reload(),
-                    Err(RecvTimeoutError::Timeout) if self.errors.is_some() || self.changed() => {
+                    Err(RecvTimeoutError::Timeout) if self.again || self.changed() => {
                         self.reload();
                     }
                     Err(RecvTimeoutError::Timeout) => {}
@@ -86,38 +89,34 @@ impl Reloader {
     }
 
     fn reload(&mut self) {
-        // Looked at before it is read: what changes meanwhile is read once more.
-        for (path, seen) in &mut self.seen {
-            *seen = stamp(path);
-        }
         match Config::load(&self.path) {
             Ok((config, warnings)) => {
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
-                let before = std::mem::replace(&mut self.seen, stamps(&config));
-                for (path, seen) in before {
-                    self.seen.entry(path).and_modify(|now| *now = seen);
-                }
-                self.errors = None;
+                self.seen.clone_from(&config.stamps);
                 self.apply(&config);
             }
             Err(errors) => {
                 let text = errors.to_string();
-                if self.errors.as_ref() == Some(&text) {
-                    return;
-                }
-                tracing::error!(
-                    "the changed configuration has errors; the one before stays in force:\n{text}"
-                );
-                self.live.refuse(text.clone());
-                self.errors = Some(text);
-                self.live.process.metrics.reloaded(Reload::Refused);
+                self.seen = errors.stamps;
+                self.again = errors.may_pass;
+                self.refuse(text, "has errors");
             }
         }
     }
 
-    fn apply(&self, config: &Config) {
+    fn refuse(&mut self, why: String, what: &str) {
+        if self.errors.as_ref() == Some(&why) {
+            return;
+        }
+        tracing::error!("the changed configuration {what}; the one before stays in force:\n{why}");
+        self.live.refuse(why.clone());
+        self.errors = Some(why);
+        self.live.process.metrics.reloaded(Reload::Refused);
+    }
+
+    fn apply(&mut self, config: &Config) {
         for ((name, before), (_, now)) in self.fixed.iter().zip(fixed(config)) {
             if *before != now {
                 tracing::warn!("{name} has changed, which takes effect after a restart");
@@ -126,14 +125,15 @@ impl Reloader {
         let before = self.live.current();
         let shared = match Shared::after(&before, config) {
             Ok(shared) => shared,
-            // It was read without an error a moment ago: a file has changed since, and will be looked at again.
+            // It was read without an error a moment ago: a file has changed since, or something is short.
             Err(error) => {
-                tracing::error!(%error, "the changed configuration cannot be used; the one before stays in force");
-                self.live.refuse(error.to_string());
-                self.live.process.metrics.reloaded(Reload::Refused);
+                self.again = true;
+                self.refuse(error.to_string(), "cannot be used");
                 return;
             }
         };
+        self.again = false;
+        self.errors = None;
         let generation = shared.generation;
         self.live.replace(shared);
         self.live.process.metrics.reloaded(Reload::Applied);
@@ -154,12 +154,4 @@ fn fixed(config: &Config) -> Vec<(&'static str, String)> {
 
 fn addresses(config: &Config) -> Vec<SocketAddr> {
     config.listen.iter().map(|l| l.address).collect()
-}
-
-/// The configuration's file and those it names.
-fn stamps(config: &Config) -> BTreeMap<PathBuf, Stamp> {
-    std::iter::once(&config.file)
-        .chain(config.files())
-        .map(|path| (path.clone(), stamp(path)))
-        .collect()
 }
