@@ -380,6 +380,14 @@ impl AuditFile {
         Ok(false)
     }
 
+    /// The same look where so many bytes of a line are written, and the file has its name.
+    pub fn look_behind(&mut self, half: usize) {
+        if let (Ok(true), Ok(meta)) = (self.is_last(), self.file.metadata()) {
+            let half = u64::try_from(half).unwrap_or(0);
+            self.see(meta.len().saturating_sub(half));
+        }
+    }
+
     fn see(&mut self, length: u64) {
         self.seen = [self.seen[1], (length, self.lines)];
     }

@@ -301,11 +301,15 @@ impl Output {
     /// To be called every second or so: notices a file that was moved away, and a reader that left. Returns whether the run
     /// that handed over was killed.
     pub fn look(&mut self) -> bool {
+        let half = self.taken - self.line_begin(self.taken);
         if self.torn
-            && let Target::File(file) = &self.to
-            && matches!(file.is_moved(), Ok(true))
+            && let Target::File(file) = &mut self.to
         {
-            self.begin_anew();
+            match file.is_moved() {
+                Ok(true) => self.begin_anew(),
+                Ok(false) => file.look_behind(half),
+                Err(_) => {}
+            }
         }
         match &mut self.to {
             Target::File(file) if !self.torn => match file.look() {
