@@ -128,6 +128,29 @@ def test_no_room_while_two_processes_write(start, fake, full):
     assert not any(line["unclean"] for line in trail)
 
 
+def test_somebody_else_writes_behind_half_a_line(start, fake):
+    """The half stays; the line comes again as a whole."""
+    gate = start()
+    limit(gate.process, 40_001)
+    kept, written = Wire(gate.address), []
+    while (answer := put(kept))[0] == 200:
+        written.append(answer[1])
+    assert not gate.audit_file.read_bytes().endswith(b"\n")
+    with gate.audit_file.open("a") as other:
+        other.write("somebody\n")
+    unlimit(gate.process)
+    wait_until("ready again", lambda: gate.admin("/readyz")[0] == 200, 5)
+    with Wire(gate.address) as wire:
+        written.append(put(wire)[1])
+    gate.stop()
+    text = gate.audit_file.read_text().splitlines()
+    other = [line for line in text if line.endswith("somebody")]
+    assert len(other) == 1
+    trail = [json.loads(line) for line in text if line not in other]
+    numbered(trail)
+    assert set(written) <= {line["request_id"] for line in trail} and len(trail) == len(written) + 1
+
+
 def test_hand_over_with_rotation_under_load(start, fake):
     """Both processes rotate the same file."""
     gate = start(

@@ -26,6 +26,8 @@ pub enum Others {
 
 /// An open audit file.
 #[derive(Debug)]
+// Each says a thing of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct AuditFile {
     /// As it was named.
     named: PathBuf,

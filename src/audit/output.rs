@@ -23,8 +23,7 @@ pub enum Target {
 pub struct Output {
     pub name: String,
     pub to: Target,
-    /// Lines that are taken in part or not at all, behind those that may be sent again. Begins with a whole line, unless what
-    /// was taken of the first one is cut off.
+    /// Lines that are taken in part or not at all, behind those that may be sent again. Begins with a whole line.
     lines: Vec<u8>,
     /// The bytes of `lines` that are taken.
     taken: usize,
@@ -99,14 +98,15 @@ impl Output {
     pub fn write(&mut self, patience: Duration, now: SystemTime) -> io::Result<()> {
         self.rotate(now, false);
         let done = self.send(patience);
+        self.count_lost();
         self.trim();
         done
     }
 
     fn send(&mut self, patience: Duration) -> io::Result<()> {
         let mut until = None;
-        self.resume()?;
         loop {
+            self.resume()?;
             if let Target::Socket(socket) = &mut self.to
                 && !socket.is_connected()
             {
@@ -131,7 +131,8 @@ impl Output {
                 Target::Other(other) => other.write(rest),
             };
             match wrote {
-                Ok(0) if rest.is_empty() => self.count_lost(),
+                // Only lines of a deleted file were owed.
+                Ok(0) if rest.is_empty() => {}
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     self.taken += n.min(rest.len());
@@ -322,7 +323,7 @@ impl Output {
                     );
                 }
                 Err(error) => {
-                    self.not_rotated(&error, "was moved away or deleted, and cannot be made anew")
+                    self.not_rotated(&error, "was moved away or deleted, and cannot be made anew");
                 }
             },
             Target::Socket(socket) if socket.is_lost() => self.disconnect(),

@@ -426,3 +426,23 @@ fn two_sinks_share_a_file_that_is_deleted() {
     }
     assert!(lines.iter().all(|line| line.get("lost").is_none()));
 }
+
+#[test]
+fn lines_that_a_deleted_file_does_not_have_are_told() {
+    let scratch = Scratch::new("emptied");
+    let sink = scratch.open();
+    for _ in 0..3 {
+        sink.record(&event(), true).unwrap();
+    }
+    fs::write(&scratch.0, "").unwrap();
+    fs::remove_file(&scratch.0).unwrap();
+    sink.record(&event(), true).unwrap();
+    sink.record(&event(), true).unwrap();
+    let found: Vec<_> = scratch
+        .lines()
+        .iter()
+        .map(|line| (line["seq"].as_u64(), line["lost"].as_u64()))
+        .collect();
+    assert_eq!(found, [(Some(4), None), (Some(5), Some(3))]);
+    assert_eq!(sink.lost(), 3);
+}
