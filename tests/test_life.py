@@ -201,6 +201,9 @@ def test_log_level_at_run_time(own):
 
     assert log("PUT", "/log?filter=sealgate%3Ddebug,pingora=trace")[0] == 200
     assert "sealgate=debug" in log("GET", "/log")[1]
+    for nonsense in ("bogus", "", "info,,", "sealgate=verbose"):
+        status, text = log("PUT", f"/log?filter={nonsense}")
+        assert status == 400, (nonsense, text)
     secret = "X-Amz-Signature=0123456789abcdef"
     with Wire(proxy.address) as wire:
         wire.request("GET", f"/b/k?{secret}&X-Amz-Algorithm=AWS4-HMAC-SHA256")

@@ -68,6 +68,8 @@ impl Admin {
             requests: process.active() as u64,
             generation: current.generation,
             since: current.since,
+            outdated: self.live.refused().is_some(),
+            certificates_refused: current.entries.refused(),
         });
         match process.metrics.encode(Some(&process.audit)) {
             Ok(text) => Answer(

@@ -21,6 +21,10 @@ pub struct Standing {
     pub generation: u64,
     /// When this one was put into force.
     pub since: SystemTime,
+    /// Whether the file's has errors, and is not in force therefore.
+    pub outdated: bool,
+    /// Listeners whose changed certificates cannot be used.
+    pub certificates_refused: usize,
 }
 
 /// The gauges that show it.
@@ -33,6 +37,8 @@ pub struct Gauges {
     generation: IntGauge,
     loaded: Gauge,
     age: Gauge,
+    outdated: IntGauge,
+    certificates_refused: IntGauge,
 }
 
 impl Gauges {
@@ -85,6 +91,14 @@ impl Gauges {
                 "sealgate_config_age_seconds",
                 "How long the configuration has been in force.",
             )?,
+            outdated: whole(
+                "sealgate_config_refused",
+                "1 while the configuration in the file has errors and is not in force.",
+            )?,
+            certificates_refused: whole(
+                "sealgate_tls_certificates_refused",
+                "Listeners whose changed certificates cannot be used, so that they show the old ones.",
+            )?,
         })
     }
 
@@ -100,6 +114,9 @@ impl Gauges {
         self.store_idle.set(whole(now.store_idle));
         self.requests.set(whole(now.requests));
         self.generation.set(whole(now.generation));
+        self.outdated.set(i64::from(now.outdated));
+        self.certificates_refused
+            .set(whole(now.certificates_refused as u64));
         let since = now.since.duration_since(UNIX_EPOCH);
         self.loaded.set(since.map_or(0.0, |t| t.as_secs_f64()));
         let age = now.since.elapsed();

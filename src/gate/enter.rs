@@ -25,10 +25,11 @@ use crate::{
 };
 
 /// A listener, as a configuration has it.
-struct Entry {
+pub struct Entry {
     address: SocketAddr,
     proxy_protocol: bool,
-    serve: Serve,
+    /// What it serves.
+    pub serve: Serve,
     tls: Option<Tls>,
 }
 
@@ -88,8 +89,15 @@ impl Entries {
         }
     }
 
+    /// Listeners whose changed certificates cannot be used.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        let all = self.all.iter().filter_map(|entry| entry.tls.as_ref());
+        all.filter(|tls| tls.is_refused()).count()
+    }
+
     /// The listener that a connection came to. None where the configuration has it no more.
-    fn of(&self, stream: &Stream) -> Option<&Entry> {
+    pub fn of(&self, stream: &Stream) -> Option<&Entry> {
         if let [only] = &self.all[..] {
             return Some(only);
         }
@@ -109,7 +117,7 @@ impl Entries {
 
 /// Whether a connection is to begin with the header of a trusted relay: its peer is not the client.
 pub fn is_relayed(shared: &Shared, stream: &Stream, peer: IpAddr) -> bool {
-    is_trusted(shared, peer) && shared.entries.of(stream).is_some_and(|e| e.proxy_protocol)
+    shared.is_trusted(peer) && shared.entries.of(stream).is_some_and(|e| e.proxy_protocol)
 }
 
 /// What a listener offers by ALPN, best first. Health is asked for in HTTP/1 alone.
@@ -139,7 +147,7 @@ pub async fn enter(shared: &Shared, mut stream: Stream) -> Option<Entered> {
     let mut client = Client::of(&stream);
     let mut ahead = BytesMut::new();
     let mut told = Terminated::Silent;
-    if entry.proxy_protocol && is_trusted(shared, client.ip) {
+    if entry.proxy_protocol && shared.is_trusted(client.ip) {
         match proxy_header(&mut stream, &mut ahead, within).await {
             Ok(header) => {
                 ahead.advance(header.len);
@@ -185,10 +193,6 @@ pub async fn enter(shared: &Shared, mut stream: Stream) -> Option<Entered> {
         rest,
         serve: entry.serve,
     })
-}
-
-fn is_trusted(shared: &Shared, ip: IpAddr) -> bool {
-    shared.trusted_proxies.iter().any(|net| net.contains(&ip))
 }
 
 /// Why there is no header.

@@ -15,8 +15,9 @@ use super::{
     Start, StartError, body::Pool, connections::Connections, ids::Ids, shared::Shared, store::Uses,
 };
 use crate::{
-    audit::{AuditError, AuditSink, Event, Metrics, Others},
+    audit::{AuditError, AuditSink, Event, Metrics, Others, Reason},
     config::{Config, WhenBlocked},
+    s3::Operation,
 };
 
 /// How long the end of another process that writes the audit file is waited for, whatever its drain.
@@ -36,6 +37,8 @@ pub struct Process {
     pub held: Pool,
     /// Who is connected.
     pub connections: Arc<Connections>,
+    /// Who is connected to listeners that serve health alone: they must answer when there are too many clients.
+    pub probes: Arc<Connections>,
     /// How requests came by their connections to the store.
     pub store_uses: Arc<Uses>,
     /// Requests under way.
@@ -66,6 +69,7 @@ impl Process {
             ids: Ids::default(),
             held: Pool::default(),
             connections: Arc::default(),
+            probes: Arc::default(),
             store_uses: Arc::default(),
             active: AtomicUsize::new(0),
             listening: AtomicBool::new(false),
@@ -80,6 +84,14 @@ impl Process {
     /// The line could not be written, and the configuration says that requests are refused then.
     pub fn record(&self, event: &Event<'_>, durable: bool) -> Result<(), AuditError> {
         self.metrics.observe(event);
+        tracing::debug!(
+            request_id = event.request_id,
+            operation = event.operation.map_or("unknown", Operation::name),
+            decision = event.decision.as_str(),
+            reason = event.reason.map(Reason::as_str),
+            status = event.status,
+            "a request ended"
+        );
         match self.audit.record(event, durable) {
             Err(error) if durable && self.when_blocked == WhenBlocked::Refuse => Err(error),
             _ => Ok(()),
