@@ -1,19 +1,36 @@
-//! The audit file: opened where the earlier run left it, rotated between lines, opened anew where it was moved away.
+//! The audit file: opened where the earlier run left it, rotated between lines, opened anew where it was moved away or
+//! deleted, shared with another process for the time of a hand-over.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, IoSlice, Seek, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::pipe::{never_waits, takes};
-use super::rotation::{claim, rotated};
-use super::tail::{set_mark, tail, take_mark};
+use super::deleted::Deleted;
+use super::opened::{alone, append, begun, lock, settle};
+use super::pipe::takes;
+use super::rotation::claim;
+use super::tail::{set_mark, take_mark};
+use super::turns::{AGAIN, Turns};
 use crate::config::Rotate;
+
+/// What becomes of another process that already writes the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// It hands over to this one: both write for a while, and take turns.
+    Share,
+    /// There must be none; one that is about to end has so much time for it.
+    End(Duration),
+}
 
 /// An open audit file.
 #[derive(Debug)]
+// Each says a thing of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct AuditFile {
+    /// As it was named.
+    named: PathBuf,
     /// Without symbolic links, so that a rotation renames the file and not the link to it.
     path: PathBuf,
     file: File,
@@ -25,9 +42,25 @@ pub struct AuditFile {
     begun: SystemTime,
     /// Whether its lock is ours: another run, which this one takes over from, may still hold it.
     locked: bool,
+    /// Another process may write it, too.
+    turns: Option<Turns>,
+    /// It may end in the middle of a line that is written anew.
+    open_ended: bool,
     rotate: Option<Rotate>,
     /// A rotation failed; the next try is at the next look.
     held: bool,
+    /// Lines that this run wrote to it.
+    lines: u64,
+    /// The latest two looks at which it had a name: the length and the lines. What came after the earlier one is written again
+    /// where the file is deleted, so that a line which had its answer just before is not missing.
+    seen: [(u64, u64); 2],
+    deleted: Vec<Deleted>,
+    /// What only lines of this run contain.
+    ours: String,
+    lost: u64,
+    /// The run that handed over was killed.
+    unclean: bool,
+    ended: bool,
 }
 
 /// What rotations came to.
@@ -41,48 +74,224 @@ pub struct Rotations {
 
 impl AuditFile {
     /// Opens the file, made with mode 0600 where it is missing, and says whether the earlier run did not end it. Half a line
-    /// at its end is cut off.
+    /// at its end is cut off. `start` is the id that this run's lines bear.
     ///
     /// # Errors
-    /// It cannot be opened, read or cut.
-    pub fn open(path: &Path, rotate: Option<Rotate>) -> io::Result<(Self, bool)> {
-        let mut file = append(path)?;
-        let meta = file.metadata()?;
-        let regular = meta.is_file();
-        let path = if regular {
-            fs::canonicalize(path)?
-        } else {
-            path.to_owned()
-        };
-        let locked = regular && lock(&file);
+    /// It cannot be opened, read or cut; [`io::ErrorKind::ResourceBusy`]: another process writes it.
+    pub fn open(
+        path: &Path,
+        rotate: Option<Rotate>,
+        others: Others,
+        start: &str,
+    ) -> io::Result<(Self, bool)> {
+        let named = path.to_owned();
+        let mut file = append(&named)?;
+        let regular = file.metadata()?.is_file();
+        let mut path = named.clone();
+        let mut locked = false;
+        if regular {
+            path = fs::canonicalize(&named)?;
+            locked = match others {
+                Others::Share => lock(&file),
+                Others::End(most) => {
+                    file = alone(&named, file, most)?;
+                    path = fs::canonicalize(&named)?;
+                    true
+                }
+            };
+        }
         // Where another run still writes it, nothing has ended and nothing may be cut.
         let unclean = locked && settle(&path, &mut file)?;
+        let meta = file.metadata()?;
         let mut opened = Self {
+            named,
             path,
             file,
             regular,
-            size: 0,
+            size: meta.len(),
             begun: begun(&meta),
             locked,
+            turns: None,
+            open_ended: false,
             rotate: rotate.filter(|_| regular),
             held: false,
+            lines: 0,
+            seen: [(meta.len(), 0); 2],
+            deleted: Vec::new(),
+            ours: format!("\"start\":\"{start}\""),
+            lost: 0,
+            unclean: false,
+            ended: false,
         };
-        opened.size = opened.file.metadata()?.len();
+        if others == Others::Share {
+            opened.share();
+        }
         Ok((opened, unclean))
     }
 
-    /// Writes as much as it takes.
+    /// Writes as much as it takes; nothing where it took only what was to be written again from a deleted file.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says; [`io::ErrorKind::WouldBlock`]: it is another process' turn.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(bytes)?;
-        self.size += u64::try_from(n).unwrap_or(0);
+        self.restore()?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        if self.turns.is_some() {
+            return self.write_whole(bytes);
+        }
+        let newline = self.open_ended && self.ends_open()?;
+        let n = write(&mut self.file, newline, bytes)?;
+        self.open_ended = false;
+        self.count(&bytes[..n]);
         Ok(n)
+    }
+
+    fn count(&mut self, wrote: &[u8]) {
+        self.size += u64::try_from(wrote.len()).unwrap_or(0);
+        let lines = memchr::memchr_iter(b'\n', wrote).count();
+        self.lines += u64::try_from(lines).unwrap_or(0);
+    }
+
+    /// Writes whole lines, in this process' turn where there is another one: what does not fit is cut off again.
+    fn write_whole(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(turns) = &self.turns {
+            turns.begin()?;
+        }
+        let wrote = self.write_in_turn(bytes);
+        if let Some(turns) = &self.turns {
+            turns.end();
+        }
+        wrote
+    }
+
+    fn write_in_turn(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A process that was killed, or a file that cannot be cut, leaves half a line.
+        let mut newline = self.ends_open()?;
+        let mut done = 0;
+        let mut stopped = None;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            match write(&mut self.file, newline, rest) {
+                Ok(0) if newline => newline = false,
+                Ok(0) => {
+                    stopped = Some(io::ErrorKind::WriteZero.into());
+                    break;
+                }
+                Ok(n) => {
+                    newline = false;
+                    done += n;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    stopped = Some(e);
+                    break;
+                }
+            }
+        }
+        if let Some(error) = stopped {
+            let whole = memchr::memrchr(b'\n', &bytes[..done]).map_or(0, |end| end + 1);
+            self.cut(done - whole);
+            done = whole;
+            if done == 0 {
+                return Err(error);
+            }
+        }
+        self.count(&bytes[..done]);
+        self.size = self.file.metadata()?.len();
+        Ok(done)
+    }
+
+    /// Whether it ends without a newline, or may.
+    fn ends_open(&self) -> io::Result<bool> {
+        let Some(last) = self.file.metadata()?.len().checked_sub(1) else {
+            return Ok(false);
+        };
+        let mut byte = [0];
+        // Not where it may only be written.
+        Ok(self.file.read_at(&mut byte, last).is_err() || byte != *b"\n")
+    }
+
+    /// Whether it is a file on a disk.
+    pub fn is_regular(&self) -> bool {
+        self.regular
+    }
+
+    /// Whether nobody has written since this process did.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn is_last(&self) -> io::Result<bool> {
+        Ok(!self.regular || self.file.metadata()?.len() == (&self.file).stream_position()?)
+    }
+
+    /// Cuts off so many bytes of a line that was written in part; where that is not to be had, the next line begins with a newline.
+    pub fn cut(&mut self, half: usize) {
+        self.open_ended = self.regular;
+        let half = u64::try_from(half).unwrap_or(0);
+        if half == 0 || !self.regular || !matches!(self.is_last(), Ok(true)) {
+            return;
+        }
+        if let Ok(meta) = self.file.metadata()
+            && self.file.set_len(meta.len().saturating_sub(half)).is_ok()
+        {
+            self.size = meta.len().saturating_sub(half);
+        }
+    }
+
+    /// From now on another process may write it, too.
+    pub fn share(&mut self) {
+        if !self.regular {
+            return;
+        }
+        // Anew each time: somebody may have deleted it meanwhile.
+        match Turns::of(&self.path) {
+            Ok(turns) => self.turns = Some(turns),
+            Err(error) => {
+                tracing::error!(
+                    file = %self.named.display(), %error,
+                    "the audit file's .lock cannot be opened: until the hand-over is done, lines that two processes write to a full disk may be torn"
+                );
+            }
+        }
+    }
+
+    /// Whether there are lines of a deleted file that are not yet written again.
+    pub fn owes(&self) -> bool {
+        !self.deleted.is_empty()
+    }
+
+    fn restore(&mut self) -> io::Result<()> {
+        while let Some(mut deleted) = self.deleted.pop() {
+            let next = deleted.next(self.ours.as_bytes());
+            if next.is_empty() {
+                self.lost += deleted.lost();
+                continue;
+            }
+            let wrote = self.write_whole(next);
+            deleted.wrote(*wrote.as_ref().unwrap_or(&0));
+            self.deleted.push(deleted);
+            wrote?;
+        }
+        Ok(())
+    }
+
+    /// How many lines of deleted files could not be read back since this was asked.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Whether it was found since this was asked that the run which handed over did not end the file.
+    pub fn take_unclean(&mut self) -> bool {
+        std::mem::take(&mut self.unclean)
     }
 
     /// Waits until it takes bytes, for so long at most; whether it does.
     pub fn wait(&self, most: Duration) -> io::Result<bool> {
+        if self.regular {
+            std::thread::sleep(most.min(AGAIN));
+            return Ok(true);
+        }
         takes(&self.file, most)
     }
 
@@ -114,6 +323,21 @@ impl AuditFile {
     }
 
     fn try_rotate(&mut self, now: SystemTime) -> io::Result<bool> {
+        let Some(turns) = &self.turns else {
+            return self.rotate_in_turn(now);
+        };
+        if turns.begin().is_err() {
+            // At the next line.
+            return Ok(false);
+        }
+        let done = self.rotate_in_turn(now);
+        if let Some(turns) = &self.turns {
+            turns.end();
+        }
+        done
+    }
+
+    fn rotate_in_turn(&mut self, now: SystemTime) -> io::Result<bool> {
         if self.is_moved()? {
             self.reopen()?;
             return Ok(false);
@@ -130,13 +354,13 @@ impl AuditFile {
         Ok(true)
     }
 
-    /// To be called every second or so: opens the file anew where it was moved away, and lets a failed rotation be tried
-    /// again. Returns whether it was moved.
+    /// To be called every second or so: opens the file anew where it was moved away or deleted, and lets a failed rotation be
+    /// tried again. Returns whether it was.
     ///
     /// # Errors
     /// It cannot be opened anew. Lines go on to the old one.
     pub fn look(&mut self) -> io::Result<bool> {
-        if !self.regular {
+        if !self.regular || self.ended {
             return Ok(false);
         }
         self.held = false;
@@ -144,15 +368,40 @@ impl AuditFile {
             self.reopen()?;
             return Ok(true);
         }
-        if !self.locked {
-            self.locked = lock(&self.file);
+        let length = self.file.metadata()?.len();
+        // A run that hands over and has ended left its note; the next end is this run's.
+        if self.locked {
+            let _ = take_mark(&self.path, length);
+        } else if lock(&self.file) {
+            self.locked = true;
+            self.unclean |= matches!(take_mark(&self.path, length), Ok(None));
         }
         // Another run may write it too, or an operator may have emptied it.
-        self.size = self.file.metadata()?.len();
+        self.size = length;
+        self.see(length);
         Ok(false)
     }
 
-    fn is_moved(&self) -> io::Result<bool> {
+    /// The same look where so many bytes of a line are written, and the file has its name.
+    pub fn look_behind(&mut self, half: usize) {
+        if let (Ok(true), Ok(meta)) = (self.is_last(), self.file.metadata()) {
+            let half = u64::try_from(half).unwrap_or(0);
+            self.see(meta.len().saturating_sub(half));
+        }
+    }
+
+    fn see(&mut self, length: u64) {
+        self.seen = [self.seen[1], (length, self.lines)];
+    }
+
+    /// Whether its path leads elsewhere, or through a symbolic link that was put there.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn is_moved(&self) -> io::Result<bool> {
+        if !self.regular {
+            return Ok(false);
+        }
         let ours = self.file.metadata()?;
         match fs::symlink_metadata(&self.path) {
             Ok(there) => Ok((there.dev(), there.ino()) != (ours.dev(), ours.ino())),
@@ -161,13 +410,50 @@ impl AuditFile {
         }
     }
 
+    /// Whether it has no name any more: nobody will ever read it.
+    pub fn is_deleted(&self) -> bool {
+        self.regular && self.file.metadata().is_ok_and(|meta| meta.nlink() == 0)
+    }
+
     fn reopen(&mut self) -> io::Result<()> {
-        let file = append(&self.path)?;
+        let before = self.file.metadata()?;
+        if before.nlink() > 0 {
+            self.see(before.len());
+        }
+        let file = append(&self.named)?;
+        let path = fs::canonicalize(&self.named)?;
         let meta = file.metadata()?;
-        self.locked = lock(&file);
+        if !meta.is_file() {
+            return Err(io::Error::other("something else than a file has its name"));
+        }
+        let same = (meta.dev(), meta.ino()) == (before.dev(), before.ino());
+        if same {
+            // The lock is the open file's: this one's goes with it.
+            self.file = file;
+            self.locked = lock(&self.file);
+        } else {
+            self.locked = lock(&file);
+            let old = std::mem::replace(&mut self.file, file);
+            // Emptied and deleted: from its begin.
+            let (at, lines) = self.seen[0];
+            let at = if at > before.len() { 0 } else { at };
+            if before.nlink() == 0 {
+                self.deleted
+                    .insert(0, Deleted::new(old, at, self.lines - lines));
+            }
+            self.lines = 0;
+            self.seen = [(meta.len(), 0); 2];
+        }
+        self.path = path;
         self.size = meta.len();
         self.begun = begun(&meta);
-        self.file = file;
+        if !self.locked && self.turns.is_none() {
+            tracing::error!(
+                file = %self.named.display(),
+                "another process writes the audit file; give each its own audit.file"
+            );
+            self.share();
+        }
         Ok(())
     }
 
@@ -180,51 +466,24 @@ impl AuditFile {
     ///
     /// # Errors
     /// The note cannot be written.
-    pub fn end(&self) -> io::Result<()> {
+    pub fn end(&mut self) -> io::Result<()> {
         if !self.regular {
             return Ok(());
         }
+        self.ended = true;
+        self.held = true;
         self.file.sync_data()?;
         set_mark(&self.path, self.file.metadata()?.len())
     }
 }
 
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        // For a named pipe; a disk does not mind.
-        .custom_flags(never_waits())
-        .open(path)
-}
-
-/// Whether no other run holds the lock; a file system without locks has none to hold.
-fn lock(file: &File) -> bool {
-    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
-}
-
-/// Not every file system knows when a file was made; then it counts from now.
-fn begun(meta: &fs::Metadata) -> SystemTime {
-    meta.created().unwrap_or_else(|_| SystemTime::now())
-}
-
-/// Cuts half a line off and says whether the earlier run did not end the file.
-fn settle(path: &Path, file: &mut File) -> io::Result<bool> {
-    let found = tail(&mut File::open(path)?)?;
-    let length = file.metadata()?.len();
-    let mark = take_mark(path, length)?;
-    if found.whole < length {
-        file.set_len(found.whole)?;
+/// Writes once; how much of `bytes`, which a newline may precede.
+fn write(file: &mut File, newline: bool, bytes: &[u8]) -> io::Result<usize> {
+    if !newline {
+        return file.write(bytes);
     }
-    if found.open {
-        file.write_all(b"\n")?;
-    }
-    if length == 0 {
-        // A run that was killed just after a rotation leaves an empty file and no mark.
-        return Ok(mark.is_none() && !rotated(path)?.is_empty());
-    }
-    Ok(found.torn || mark != Some(true))
+    let n = file.write_vectored(&[IoSlice::new(b"\n"), IoSlice::new(bytes)])?;
+    Ok(n.saturating_sub(1))
 }
 
 #[cfg(test)]

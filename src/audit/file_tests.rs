@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::super::rotation::prune;
+use super::super::rotation::{prune, rotated};
 use super::*;
 
 /// A folder of one test, gone with it.
@@ -22,7 +22,12 @@ impl Folder {
     }
 
     fn open(&self, rotate: Rotate) -> (AuditFile, bool) {
-        AuditFile::open(&self.file(), Some(rotate)).unwrap()
+        self.start(rotate, Others::End(Duration::ZERO), "x")
+            .unwrap()
+    }
+
+    fn start(&self, rotate: Rotate, others: Others, start: &str) -> io::Result<(AuditFile, bool)> {
+        AuditFile::open(&self.file(), Some(rotate), others, start)
     }
 
     /// What the rotated files and the file say, in their order.
@@ -179,20 +184,173 @@ fn a_run_killed_after_a_rotation_is_told() {
 fn a_run_that_takes_over_is_clean() {
     let folder = Folder::new("over");
     let (mut old, _) = folder.open(SMALL);
-    old.write(b"{\"time\":\"half").unwrap();
-    let (mut new, unclean) = folder.open(SMALL);
+    old.write(b"{\"time\":\"1\"}\n").unwrap();
+    old.share();
+    let (mut new, unclean) = folder.start(SMALL, Others::Share, "y").unwrap();
     assert!(!unclean);
-    old.write(b"\"}\n").unwrap();
-    assert_eq!(folder.texts(), ["{\"time\":\"half\"}\n"], "nothing was cut");
     old.rotate(SystemTime::now()).unwrap();
     assert!(new.look().unwrap(), "it follows");
     new.write(b"2\n").unwrap();
     old.write(b"3\n").unwrap();
-    assert_eq!(folder.texts()[1], "2\n3\n");
+    assert_eq!(folder.texts(), ["{\"time\":\"1\"}\n", "2\n3\n"]);
+    old.end().unwrap();
+    old.look().unwrap();
+    drop(old);
+    new.look().unwrap();
+    assert!(!new.take_unclean(), "it was ended");
+    drop(new);
+    let (new, unclean) = folder.open(SMALL);
+    assert!(unclean, "the second one was killed and had written nothing");
+    drop(new);
+}
+
+#[test]
+fn a_mark_goes_whoever_holds_the_lock() {
+    let folder = Folder::new("mark");
+    let (mut old, _) = folder.open(SMALL);
+    old.write(b"1\n").unwrap();
+    old.share();
+    let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+    // The new one rotates: the new file's lock is its own.
+    new.rotate(SystemTime::now()).unwrap();
+    old.look().unwrap();
     old.end().unwrap();
     drop(old);
     new.look().unwrap();
-    new.write(b"4\n").unwrap();
     drop(new);
     assert!(folder.open(SMALL).1, "the second one was killed");
+}
+
+#[test]
+fn a_run_that_hands_over_and_is_killed_is_told() {
+    let folder = Folder::new("handed");
+    let (mut old, _) = folder.open(SMALL);
+    old.share();
+    let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+    new.look().unwrap();
+    assert!(!new.take_unclean(), "it lives");
+    old.write(b"1\n").unwrap();
+    drop(old);
+    new.look().unwrap();
+    assert!(new.take_unclean());
+    new.look().unwrap();
+    assert!(!new.take_unclean(), "once");
+}
+
+#[test]
+fn a_file_has_one_run() {
+    let folder = Folder::new("one");
+    let (mut first, _) = folder.open(SMALL);
+    let error = folder
+        .start(SMALL, Others::End(Duration::from_millis(60)), "y")
+        .unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+    first.write(b"1\n").unwrap();
+    // It rotates while it is waited for, and ends.
+    let path = folder.file();
+    let waits = std::thread::spawn(move || {
+        AuditFile::open(&path, None, Others::End(Duration::from_secs(10)), "y")
+    });
+    std::thread::sleep(Duration::from_millis(120));
+    first.rotate(SystemTime::now()).unwrap();
+    first.write(b"2\n").unwrap();
+    std::thread::sleep(Duration::from_millis(120));
+    assert!(!waits.is_finished());
+    first.end().unwrap();
+    drop(first);
+    let (mut second, unclean) = waits.join().unwrap().unwrap();
+    assert!(!unclean);
+    second.write(b"3\n").unwrap();
+    assert_eq!(folder.texts(), ["1\n", "2\n3\n"]);
+}
+
+#[test]
+fn a_half_line_of_another_stands_alone() {
+    let folder = Folder::new("stands");
+    let (mut old, _) = folder.open(SMALL);
+    old.share();
+    let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+    // As a killed process leaves it.
+    fs::write(folder.file(), "{\"time\":\"ha").unwrap();
+    new.write(b"1\n").unwrap();
+    old.write(b"2\n").unwrap();
+    assert_eq!(folder.texts(), ["{\"time\":\"ha\n1\n2\n"]);
+    let turns = Turns::of(&folder.file()).unwrap();
+    turns.begin().unwrap();
+    let error = new.write(b"3\n").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    assert!(!new.rotate(SystemTime::now()).unwrap());
+    turns.end();
+    assert_eq!(new.write(b"3\n").unwrap(), 2);
+}
+
+#[test]
+fn lines_of_a_deleted_file_are_written_again() {
+    let folder = Folder::new("deleted");
+    let line = |start: &str, n: u32| format!("{{\"start\":\"{start}\",\"n\":{n}}}\n");
+    let (mut file, _) = folder.open(SMALL);
+    for n in 0..3 {
+        file.write(line("x", n).as_bytes()).unwrap();
+        file.look().unwrap();
+    }
+    fs::remove_file(folder.file()).unwrap();
+    file.write(line("x", 3).as_bytes()).unwrap();
+    // Of another process.
+    (&file.file).write_all(line("y", 1).as_bytes()).unwrap();
+    assert!(file.is_deleted());
+    assert!(file.look().unwrap() && file.owes() && !file.is_deleted());
+    assert_eq!(file.write(b"").unwrap(), 0);
+    assert!(!file.owes());
+    file.write(line("x", 4).as_bytes()).unwrap();
+    // From the look before the last one on.
+    let expect: String = (2..5).map(|n| line("x", n)).collect();
+    assert_eq!(folder.texts(), [expect.as_str()]);
+
+    // The new one goes, too, before it had the lines of the first.
+    fs::remove_file(folder.file()).unwrap();
+    assert!(file.look().unwrap());
+    fs::remove_file(folder.file()).unwrap();
+    file.write(line("x", 5).as_bytes()).unwrap();
+    assert!(file.look().unwrap());
+    file.write(line("x", 6).as_bytes()).unwrap();
+    let expect: String = (2..7).map(|n| line("x", n)).collect();
+    assert_eq!(folder.texts(), [expect.as_str()]);
+    assert_eq!(file.take_lost(), 0);
+}
+
+#[test]
+fn lines_that_cannot_be_read_back_are_counted() {
+    let folder = Folder::new("unread");
+    let (mut file, _) = folder.open(SMALL);
+    file.file = fs::OpenOptions::new()
+        .append(true)
+        .open(folder.file())
+        .unwrap();
+    fs::remove_file(folder.file()).unwrap();
+    file.write(b"{\"start\":\"x\"}\n{\"start\":\"x\"}\n")
+        .unwrap();
+    assert!(file.look().unwrap());
+    file.write(b"3\n").unwrap();
+    assert_eq!((file.take_lost(), file.take_lost()), (2, 0));
+    assert_eq!(folder.texts(), ["3\n"]);
+}
+
+#[test]
+fn a_link_that_is_put_in_its_place_is_followed() {
+    let folder = Folder::new("replaced");
+    let (mut file, _) = folder.open(SMALL);
+    file.write(b"1\n").unwrap();
+    let real = folder.0.join("real.jsonl");
+    fs::rename(folder.file(), &real).unwrap();
+    std::os::unix::fs::symlink("real.jsonl", folder.file()).unwrap();
+    assert!(file.look().unwrap(), "once");
+    assert!(!file.look().unwrap());
+    assert!(file.locked && !file.take_unclean());
+    file.write(b"2\n").unwrap();
+    assert!(file.rotate(SystemTime::now()).unwrap());
+    file.write(b"3\n").unwrap();
+    assert_eq!(fs::read_to_string(folder.file()).unwrap(), "3\n");
+    assert!(fs::symlink_metadata(folder.file()).unwrap().is_symlink());
+    let old = rotated(&real).unwrap();
+    assert_eq!(fs::read_to_string(&old[0].1).unwrap(), "1\n2\n");
 }

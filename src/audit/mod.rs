@@ -1,10 +1,12 @@
 //! What is seen of requests: one [`Event`] each, from which its audit line and its metrics come.
 
 mod clock;
+mod deleted;
 mod event;
 mod file;
 mod line;
 mod metrics;
+mod opened;
 mod output;
 mod pipe;
 mod process;
@@ -14,12 +16,14 @@ mod socket;
 mod standing;
 mod tail;
 mod transport;
+mod turns;
 
 #[cfg(test)]
 mod socket_tests;
 
 pub use clock::TimeText;
 pub use event::{Continue, Decision, Event, Handshake, Lingered, PutEncryption, Reason};
+pub use file::Others;
 pub use line::{Stamp, write_line};
 pub use metrics::{Metrics, Reload};
 pub use pipe::Pipe;

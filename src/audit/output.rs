@@ -23,8 +23,7 @@ pub enum Target {
 pub struct Output {
     pub name: String,
     pub to: Target,
-    /// Lines that are taken in part or not at all, behind those that may be sent again. Begins with a whole line, unless what
-    /// was taken of the first one is cut off.
+    /// Lines that are taken in part or not at all, behind those that may be sent again. Begins with a whole line.
     lines: Vec<u8>,
     /// The bytes of `lines` that are taken.
     taken: usize,
@@ -99,6 +98,7 @@ impl Output {
     pub fn write(&mut self, patience: Duration, now: SystemTime) -> io::Result<()> {
         self.rotate(now, false);
         let done = self.send(patience);
+        self.count_lost();
         self.trim();
         done
     }
@@ -106,14 +106,23 @@ impl Output {
     fn send(&mut self, patience: Duration) -> io::Result<()> {
         let mut until = None;
         loop {
+            self.resume()?;
             if let Target::Socket(socket) = &mut self.to
                 && !socket.is_connected()
             {
                 socket.connect()?;
             }
             let rest = self.lines.get(self.taken..).unwrap_or_default();
-            if rest.is_empty() {
-                break;
+            if rest.is_empty() && !self.owes() {
+                if !self.is_deleted() {
+                    break;
+                }
+                // What was written last is nowhere.
+                self.look();
+                if self.is_deleted() {
+                    return Err(io::Error::other("it was deleted, and cannot be made anew"));
+                }
+                continue;
             }
             let wrote = match &mut self.to {
                 Target::File(file) => file.write(rest),
@@ -122,6 +131,8 @@ impl Output {
                 Target::Other(other) => other.write(rest),
             };
             match wrote {
+                // Only lines of a deleted file were owed.
+                Ok(0) if rest.is_empty() => {}
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     self.taken += n.min(rest.len());
@@ -132,7 +143,13 @@ impl Output {
                     let now = Instant::now();
                     let until = *until.get_or_insert(now + patience);
                     if now >= until {
-                        return Err(io::Error::new(e.kind(), "its reader takes nothing"));
+                        let why = match &self.to {
+                            Target::File(file) if file.is_regular() => {
+                                "the process that hands over, or takes over, is in the middle of a line"
+                            }
+                            _ => "its reader takes nothing",
+                        };
+                        return Err(io::Error::new(e.kind(), why));
                     }
                     self.wait(until - now)?;
                 }
@@ -142,6 +159,54 @@ impl Output {
         match &mut self.to {
             Target::Other(other) => other.flush(),
             _ => Ok(()),
+        }
+    }
+
+    /// A line that was written in part goes on where it stopped, unless somebody else has written meanwhile.
+    fn resume(&mut self) -> io::Result<()> {
+        if self.torn
+            && let Target::File(file) = &self.to
+            && !file.is_last()?
+        {
+            self.begin_anew();
+        }
+        Ok(())
+    }
+
+    /// What was written of a line is cut off, where that can be, and the line is to be written anew.
+    fn begin_anew(&mut self) {
+        let begin = self.line_begin(self.taken);
+        let Target::File(file) = &mut self.to else {
+            return;
+        };
+        if std::mem::take(&mut self.torn) {
+            file.cut(self.taken - begin);
+            self.taken = begin;
+        }
+    }
+
+    /// From now on another process may write the file, too.
+    pub fn share(&mut self) {
+        self.begin_anew();
+        if let Target::File(file) = &mut self.to {
+            file.share();
+        }
+    }
+
+    fn owes(&self) -> bool {
+        matches!(&self.to, Target::File(file) if file.owes())
+    }
+
+    fn is_deleted(&self) -> bool {
+        matches!(&self.to, Target::File(file) if file.is_deleted())
+    }
+
+    /// Lines of a deleted file that could not be read back.
+    fn count_lost(&mut self) {
+        if let Target::File(file) = &mut self.to {
+            let lost = file.take_lost();
+            self.gap += lost;
+            self.lost += lost;
         }
     }
 
@@ -206,6 +271,8 @@ impl Output {
                 }
                 self.line_begin(self.taken - UNREAD)
             }
+            // A line that was taken in part may have to be written anew.
+            _ if self.torn => self.line_begin(self.taken),
             _ => self.taken,
         };
         self.lines.drain(..cut);
@@ -232,8 +299,19 @@ impl Output {
         }
     }
 
-    /// To be called every second or so: notices a file that was moved away, and a reader that left.
-    pub fn look(&mut self) {
+    /// To be called every second or so: notices a file that was moved away, and a reader that left. Returns whether the run
+    /// that handed over was killed.
+    pub fn look(&mut self) -> bool {
+        let half = self.taken - self.line_begin(self.taken);
+        if self.torn
+            && let Target::File(file) = &mut self.to
+        {
+            match file.is_moved() {
+                Ok(true) => self.begin_anew(),
+                Ok(false) => file.look_behind(half),
+                Err(_) => {}
+            }
+        }
         match &mut self.to {
             Target::File(file) if !self.torn => match file.look() {
                 Ok(false) => {}
@@ -241,13 +319,19 @@ impl Output {
                     self.unrotated = false;
                     tracing::info!(
                         file = self.name,
-                        "the audit file was moved away; a new one is begun"
+                        "the audit file was moved away or deleted; a new one is begun"
                     );
                 }
-                Err(error) => self.not_rotated(&error, "was moved away and cannot be made anew"),
+                Err(error) => {
+                    self.not_rotated(&error, "was moved away or deleted, and cannot be made anew");
+                }
             },
             Target::Socket(socket) if socket.is_lost() => self.disconnect(),
             _ => {}
+        }
+        match &mut self.to {
+            Target::File(file) => file.take_unclean(),
+            _ => false,
         }
     }
 
@@ -300,13 +384,14 @@ impl Output {
             Target::Socket(socket) => socket.is_connected(),
             _ => true,
         };
-        connected && self.failing.is_none() && self.waiting() == 0
+        connected && self.failing.is_none() && self.waiting() == 0 && !self.owes()
     }
 
     /// Notes beside a file that this run ended it, unless lines are missing there.
-    pub fn end(&self) -> io::Result<()> {
-        match &self.to {
-            Target::File(file) if self.waiting() == 0 && !self.has_gap() => file.end(),
+    pub fn end(&mut self) -> io::Result<()> {
+        let missing = self.waiting() > 0 || self.has_gap() || self.owes();
+        match &mut self.to {
+            Target::File(file) if !missing => file.end(),
             _ => Ok(()),
         }
     }

@@ -3,8 +3,8 @@
 //! Lines gather for each output. A line that must be in the file before its answer is written at once, with all
 //! that gathered before it, in one `write`. So are others while they are few; where they are many they wait for such
 //! a line, for 32 KiB, or for [`AuditSink::flush`].
-//! What could not be written waits and is tried again from the very byte where it stopped, so
-//! a full disk leaves no torn line behind once there is room. A reader that has stopped is waited for once, for
+//! What could not be written waits and is tried again from the very byte where it stopped, or, where somebody else may have
+//! written to the file since, as a whole line: a full disk leaves no torn line behind once there is room. A reader that has stopped is waited for once, for
 //! a tenth of a second; until it reads again no thread waits for it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::clock::TimeText;
 use super::event::Event;
-use super::file::AuditFile;
+use super::file::{AuditFile, Others};
 use super::line::{Stamp, write_line};
 use super::output::{MOST, Output, Target};
 use super::pipe::Pipe;
@@ -50,6 +50,12 @@ pub enum AuditError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// The file is another process'.
+    #[error("another process writes the audit file {}; give each its own audit.file, or start this one with --upgrade to take over from that one", path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
     },
     /// Standard output cannot be used.
     #[error("cannot use standard output for audit lines: {0}; set audit.stdout to false")]
@@ -98,15 +104,19 @@ impl AuditSink {
     /// until it is, [`AuditSink::is_blocked`].
     ///
     /// # Errors
-    /// The file cannot be opened or read.
-    pub fn open(config: &Audit) -> Result<Self, AuditError> {
+    /// The file cannot be opened or read, or another process writes it.
+    pub fn open(config: &Audit, others: Others) -> Result<Self, AuditError> {
+        let start = start_id();
         let mut outputs = Vec::new();
         let mut unclean = false;
         if let Some(path) = &config.file {
-            let opened = AuditFile::open(path, config.rotate);
-            let (file, left) = opened.map_err(|source| AuditError::Open {
-                path: path.clone(),
-                source,
+            let opened = AuditFile::open(path, config.rotate, others, &start);
+            let (file, left) = opened.map_err(|source| {
+                let path = path.clone();
+                match source.kind() {
+                    io::ErrorKind::ResourceBusy => AuditError::Taken { path },
+                    _ => AuditError::Open { path, source },
+                }
             })?;
             unclean = left;
             let name = path.display().to_string();
@@ -120,7 +130,7 @@ impl AuditSink {
             let name = path.display().to_string();
             outputs.push(Output::new(name, Target::Socket(Socket::new(path))));
         }
-        let sink = Self::of(outputs, unclean);
+        let sink = Self::of(outputs, unclean, start);
         // Connects; where that fails it is said and tried again.
         let _ = sink.flush();
         Ok(sink)
@@ -129,10 +139,11 @@ impl AuditSink {
     /// Writes to something of one's own.
     #[must_use]
     pub fn to(name: &str, to: Box<dyn Write + Send>) -> Self {
-        Self::of(vec![Output::new(name.to_owned(), Target::Other(to))], false)
+        let outputs = vec![Output::new(name.to_owned(), Target::Other(to))];
+        Self::of(outputs, false, start_id())
     }
 
-    fn of(outputs: Vec<Output>, unclean: bool) -> Self {
+    fn of(outputs: Vec<Output>, unclean: bool, start: String) -> Self {
         Self {
             state: Mutex::new(State {
                 line: Vec::with_capacity(4 << 10),
@@ -143,7 +154,7 @@ impl AuditSink {
                 looked: Instant::now(),
                 outputs,
             }),
-            start: start_id(),
+            start,
             blocked: AtomicBool::new(false),
             errors: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -202,14 +213,10 @@ impl AuditSink {
         let now = SystemTime::now();
         let mut state = self.lock();
         state.prompt = PROMPT;
-        let look = state.looked.elapsed() >= LOOK_EVERY;
-        if look {
-            state.looked = Instant::now();
+        if state.looked.elapsed() >= LOOK_EVERY {
+            state.look();
         }
         for output in &mut state.outputs {
-            if look {
-                output.look();
-            }
             output.rotate(now, true);
         }
         let wrote = self.write(&mut state, PATIENCE, now, true);
@@ -225,14 +232,22 @@ impl AuditSink {
         wrote
     }
 
+    /// To be called before another process that takes over is given its listeners: from now on it may write the file, too.
+    pub fn share(&self) {
+        for output in &mut self.lock().outputs {
+            output.share();
+        }
+    }
+
     /// Ends the file: writes what has gathered and notes beside the file that this run ended well. To be called once, last.
     ///
     /// # Errors
     /// Lines cannot be written, or the note cannot.
     pub fn end(&self) -> Result<(), AuditError> {
         let mut state = self.lock();
+        state.look();
         let mut ended = self.write(&mut state, LAST_PATIENCE, SystemTime::now(), true);
-        for output in &state.outputs {
+        for output in &mut state.outputs {
             if let Err(error) = output.end() {
                 ended = Err(AuditError::Write {
                     output: output.name.clone(),
@@ -324,6 +339,16 @@ impl AuditSink {
         self.rotated.store(done, Ordering::Relaxed);
         let failed = sum(|output| output.rotations.failed);
         self.not_rotated.store(failed, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    /// Whether files were moved away, and readers have left.
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        for output in &mut self.outputs {
+            self.unclean |= output.look();
+        }
     }
 }
 

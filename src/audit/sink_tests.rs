@@ -10,6 +10,8 @@ use serde_json::Value;
 use super::*;
 use crate::audit::Decision;
 
+const ALONE: Others = Others::End(Duration::ZERO);
+
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -24,12 +26,16 @@ impl Scratch {
     }
 
     fn open(&self) -> AuditSink {
-        AuditSink::open(&Audit {
+        self.start(ALONE).unwrap()
+    }
+
+    fn start(&self, others: Others) -> Result<AuditSink, AuditError> {
+        let audit = Audit {
             stdout: false,
             file: Some(self.0.clone()),
             ..Audit::default()
-        })
-        .unwrap()
+        };
+        AuditSink::open(&audit, others)
     }
 
     fn mark(&self) -> PathBuf {
@@ -39,6 +45,7 @@ impl Scratch {
     fn remove(&self) {
         let _ = fs::remove_file(&self.0);
         let _ = fs::remove_file(self.mark());
+        let _ = fs::remove_file(self.0.with_extension("jsonl.lock"));
     }
 
     fn lines(&self) -> Vec<Value> {
@@ -180,7 +187,7 @@ fn a_device_without_room() {
         file: Some("/dev/full".into()),
         ..Audit::default()
     };
-    let sink = AuditSink::open(&audit).unwrap();
+    let sink = AuditSink::open(&audit, ALONE).unwrap();
     let error = sink.record(&event(), true).unwrap_err().to_string();
     assert!(error.contains("/dev/full: No space left"), "{error}");
     assert!(sink.is_blocked());
@@ -193,7 +200,7 @@ fn no_folder_no_sink() {
         file: Some("no/such/folder/a.jsonl".into()),
         ..Audit::default()
     };
-    let error = AuditSink::open(&audit).err().unwrap().to_string();
+    let error = AuditSink::open(&audit, ALONE).err().unwrap().to_string();
     assert!(error.contains("no/such/folder/a.jsonl"), "{error}");
 }
 
@@ -331,7 +338,7 @@ fn losses_are_told_in_the_trail() {
 #[test]
 fn rotation_tears_and_loses_nothing() {
     let scratch = Scratch::new("rotated");
-    let sink = AuditSink::open(&Audit {
+    let audit = Audit {
         stdout: false,
         file: Some(scratch.0.clone()),
         rotate: Some(crate::config::Rotate {
@@ -340,8 +347,8 @@ fn rotation_tears_and_loses_nothing() {
             ..crate::config::Rotate::default()
         }),
         ..Audit::default()
-    })
-    .unwrap();
+    };
+    let sink = AuditSink::open(&audit, ALONE).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -369,4 +376,73 @@ fn rotation_tears_and_loses_nothing() {
     for (_, path) in files {
         fs::remove_file(path).unwrap();
     }
+}
+
+#[test]
+fn a_file_has_one_sink() {
+    let scratch = Scratch::new("taken");
+    let first = scratch.open();
+    let error = scratch.start(ALONE).err().unwrap().to_string();
+    assert!(
+        error.starts_with("another process writes the audit file"),
+        "{error}"
+    );
+    assert!(error.contains("--upgrade"), "{error}");
+    drop(first);
+    scratch.open();
+}
+
+#[test]
+fn two_sinks_share_a_file_that_is_deleted() {
+    let scratch = Scratch::new("shared");
+    let old = scratch.open();
+    old.record(&event(), true).unwrap();
+    old.share();
+    let new = scratch.start(Others::Share).unwrap();
+    fs::remove_file(&scratch.0).unwrap();
+    std::thread::scope(|scope| {
+        for sink in [&old, &new] {
+            scope.spawn(move || {
+                for i in 0..300 {
+                    sink.record(&event(), true).unwrap();
+                    if i == 150 {
+                        sink.flush().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let lines = scratch.lines();
+    for (sink, from) in [(&old, 1), (&new, 1)] {
+        let seqs: Vec<_> = lines
+            .iter()
+            .filter(|line| line["start"] == sink.start())
+            .map(|line| line["seq"].as_u64().unwrap())
+            .collect();
+        let last = from + seqs.len() as u64 - 1;
+        assert_eq!(seqs, (from..=last).collect::<Vec<_>>());
+        assert!(last == 301 || last == 300);
+        assert_eq!(sink.lost(), 0);
+    }
+    assert!(lines.iter().all(|line| line.get("lost").is_none()));
+}
+
+#[test]
+fn lines_that_a_deleted_file_does_not_have_are_told() {
+    let scratch = Scratch::new("emptied");
+    let sink = scratch.open();
+    for _ in 0..3 {
+        sink.record(&event(), true).unwrap();
+    }
+    fs::write(&scratch.0, "").unwrap();
+    fs::remove_file(&scratch.0).unwrap();
+    sink.record(&event(), true).unwrap();
+    sink.record(&event(), true).unwrap();
+    let found: Vec<_> = scratch
+        .lines()
+        .iter()
+        .map(|line| (line["seq"].as_u64(), line["lost"].as_u64()))
+        .collect();
+    assert_eq!(found, [(Some(4), None), (Some(5), Some(3))]);
+    assert_eq!(sink.lost(), 3);
 }

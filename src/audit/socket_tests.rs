@@ -23,11 +23,14 @@ impl Place {
     }
 
     fn sink(&self) -> AuditSink {
-        AuditSink::open(&Audit {
-            stdout: false,
-            socket: Some(self.0.clone()),
-            ..Audit::default()
-        })
+        AuditSink::open(
+            &Audit {
+                stdout: false,
+                socket: Some(self.0.clone()),
+                ..Audit::default()
+            },
+            crate::audit::Others::End(Duration::ZERO),
+        )
         .unwrap()
     }
 
@@ -220,12 +223,15 @@ fn one_blocked_output_costs_the_others_nothing() {
     let place = Place::new("others");
     let file = place.0.with_extension("jsonl");
     let _ = fs::remove_file(&file);
-    let sink = AuditSink::open(&Audit {
-        stdout: false,
-        socket: Some(place.0.clone()),
-        file: Some(file.clone()),
-        ..Audit::default()
-    })
+    let sink = AuditSink::open(
+        &Audit {
+            stdout: false,
+            socket: Some(place.0.clone()),
+            file: Some(file.clone()),
+            ..Audit::default()
+        },
+        crate::audit::Others::End(Duration::ZERO),
+    )
     .unwrap();
     for _ in 0..3000 {
         assert!(record(&sink).is_err(), "the socket has no reader");

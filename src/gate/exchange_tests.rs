@@ -21,7 +21,9 @@ fn shared(continue_timeout: &str) -> Arc<Shared> {
          rules: [{{bucket: \"*\"}}]\ncontinue_timeout: {continue_timeout}\nlimits: {{idle_timeout: 200ms}}\naudit: {{stdout: false}}\n"
     );
     let (config, _) = Config::parse(Path::new("test.yaml"), &text, &|_| None).unwrap();
-    crate::gate::Live::new(&config).unwrap().current()
+    crate::gate::Live::new(&config, crate::gate::Start::Fresh)
+        .unwrap()
+        .current()
 }
 
 /// An exchange under way: the client's end, the store's end, and its result with what was read beyond the request.

@@ -130,7 +130,7 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
         Start::Upgrade => server(config, upgrade_socket.as_deref(), true),
     };
     let mut server = server;
-    let live = Arc::new(Live::new(config)?);
+    let live = Arc::new(Live::new(config, start)?);
     let mut service = Service::new("gate".to_owned(), door::Door(Arc::clone(&live)));
     let addresses: Vec<_> = config
         .listen

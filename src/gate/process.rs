@@ -1,21 +1,27 @@
 //! What holds for the process, whatever the configuration says meanwhile.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{
-    StartError, body::Pool, connections::Connections, ids::Ids, shared::Shared, store::Uses,
+    Start, StartError, body::Pool, connections::Connections, ids::Ids, shared::Shared, store::Uses,
 };
 use crate::{
-    audit::{AuditError, AuditSink, Event, Metrics, Reason},
+    audit::{AuditError, AuditSink, Event, Metrics, Others, Reason},
     config::{Config, WhenBlocked},
     s3::Operation,
 };
+
+/// How long the end of another process that writes the audit file is waited for, whatever its drain.
+const MOST_WAIT: Duration = Duration::from_secs(30);
 
 /// One for the process.
 pub struct Process {
@@ -46,13 +52,18 @@ pub struct Process {
 }
 
 impl Process {
-    /// Opens the audit outputs that `config` names.
+    /// Opens the audit outputs that `config` names. Another process that writes the file is taken over from, or has time to
+    /// finish its requests and end.
     ///
     /// # Errors
     /// They cannot be opened.
-    pub fn new(config: &Config) -> Result<Self, StartError> {
+    pub fn new(config: &Config, start: Start) -> Result<Self, StartError> {
+        let others = match start {
+            Start::Fresh => Others::End(config.drain.min(MOST_WAIT)),
+            Start::Upgrade => Others::Share,
+        };
         Ok(Self {
-            audit: AuditSink::open(&config.audit)?,
+            audit: AuditSink::open(&config.audit, others)?,
             when_blocked: config.audit.when_blocked,
             metrics: Metrics::new()?,
             ids: Ids::default(),
@@ -137,6 +148,7 @@ impl Process {
 
     /// Says that another process takes the listeners over.
     pub fn hand_over(&self) {
+        self.audit.share();
         self.handed_over.store(true, Ordering::Release);
     }
 
@@ -177,8 +189,8 @@ impl Live {
     ///
     /// # Errors
     /// It cannot be put into force.
-    pub fn new(config: &Config) -> Result<Self, StartError> {
-        let process = Arc::new(Process::new(config)?);
+    pub fn new(config: &Config, start: Start) -> Result<Self, StartError> {
+        let process = Arc::new(Process::new(config, start)?);
         let shared = Shared::first(config, Arc::clone(&process))?;
         Ok(Self {
             process,

@@ -1,0 +1,91 @@
+//! Opening an audit file: as the earlier run left it, and while no other process writes it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::pipe::never_waits;
+use super::rotation::rotated;
+use super::tail::{tail, take_mark};
+
+/// How often it is asked whether the process that writes the file has ended.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// To be read, too, where that is allowed: what was written to a file that is deleted is read back.
+pub fn append(path: &Path) -> io::Result<File> {
+    let open = |read: bool| {
+        OpenOptions::new()
+            .append(true)
+            .read(read)
+            .create(true)
+            .mode(0o600)
+            // For a named pipe; a disk does not mind.
+            .custom_flags(never_waits())
+            .open(path)
+    };
+    // A pipe that is opened for reading has its reader in this very process.
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return open(false);
+    }
+    match open(true) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => open(false),
+        opened => opened,
+    }
+}
+
+/// Whether no other run holds the lock; a file system without locks has none to hold.
+pub fn lock(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+/// Waits until no other process writes the file. Its lock is asked for on the file as it was opened, which a rotation by the
+/// other process does not let go before the next one's is held.
+pub fn alone(path: &Path, mut file: File, most: Duration) -> io::Result<File> {
+    let begin = Instant::now();
+    let mut told = false;
+    loop {
+        if lock(&file) {
+            let (ours, there) = (file.metadata()?, fs::metadata(path));
+            if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+                return Ok(file);
+            }
+            file = append(path)?;
+            continue;
+        }
+        if begin.elapsed() >= most {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(
+                file = %path.display(), within = ?most,
+                "another process writes the audit file; waiting for its end"
+            );
+        }
+        std::thread::sleep(ASK_EVERY);
+    }
+}
+
+/// Not every file system knows when a file was made; then it counts from now.
+pub fn begun(meta: &fs::Metadata) -> SystemTime {
+    meta.created().unwrap_or_else(|_| SystemTime::now())
+}
+
+/// Cuts half a line off and says whether the earlier run did not end the file.
+pub fn settle(path: &Path, file: &mut File) -> io::Result<bool> {
+    let found = tail(&mut File::open(path)?)?;
+    let length = file.metadata()?.len();
+    let mark = take_mark(path, length)?;
+    if found.whole < length {
+        file.set_len(found.whole)?;
+    }
+    if found.open {
+        file.write_all(b"\n")?;
+    }
+    if length == 0 {
+        // A run that was killed just after a rotation leaves an empty file and no mark.
+        return Ok(mark.is_none() && !rotated(path)?.is_empty());
+    }
+    Ok(found.torn || mark != Some(true))
+}

@@ -1,0 +1,330 @@
+"""One audit file and two processes, and files that vanish under load: no line is torn, doubled or lost."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness.process import Process, wait_until
+from harness.rules import RULES, SSE
+from harness.sealgate import Sealgate
+from harness.tools import sealgate
+from harness.trail import Load, lines, numbered, one, rotated, whole
+from harness.wire import Wire
+
+LONG = "k" * 900
+
+
+@pytest.fixture
+def start(tmp_path, fake):
+    """Starts proxies, and successors of them."""
+    running = []
+
+    def run(name="gate", ready=True, **more) -> Sealgate:
+        gate = Sealgate(tmp_path / name, fake.endpoint, RULES, **more)
+        running.append(gate)
+        return gate.start() if ready else gate
+
+    yield run
+    for gate in running:
+        gate.stop()
+
+
+def successor(gate: Sealgate, number: int = 0) -> Process:
+    command = [sealgate(), "run", "--config", gate.config_file, "--upgrade"]
+    process = Process("sealgate", command, gate.folder / f"log-{number}")
+    time.sleep(1)
+    return process
+
+
+def serves(process: Process) -> bool:
+    return " serving " in process.output()
+
+
+def put(wire: Wire, key: str = LONG) -> tuple[int, str]:
+    wire.request("PUT", f"/locked/{key}", SSE, body=b"x")
+    answer = wire.answer("PUT")
+    return answer.status, answer["x-amz-request-id"]
+
+
+def limit(process: Process, size: int):
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def unlimit(process: Process):
+    limit(process, resource.RLIM_INFINITY)
+
+
+def by_start(trail: list[dict]) -> dict[str, list[int]]:
+    starts = {}
+    for line in trail:
+        starts.setdefault(line["start"], []).append(line["seq"])
+    return starts
+
+
+def assert_complete(trail: list[dict], starts: int):
+    found = by_start(trail)
+    assert len(found) == starts
+    for seqs in found.values():
+        assert sorted(seqs) == list(range(1, len(seqs) + 1)), "lost or doubled"
+    assert not any("lost" in line for line in trail)
+
+
+@pytest.mark.parametrize("full", ["before", "meanwhile"])
+def test_no_room_while_two_processes_write(start, fake, full):
+    """The old process stops in the middle of a line, before it hands over or after, and the new one writes."""
+    gate = start(upgrade_socket="up.sock", shutdown={"drain": "20s"})
+    old = gate.process
+    kept = Wire(gate.address)
+    acknowledged = [put(kept)[1]]
+
+    def fill():
+        limit(old, 40_001)
+        for _ in range(200):
+            try:
+                status, request_id = put(kept)
+            except (OSError, EOFError):
+                return
+            if status == 503:
+                return
+            acknowledged.append(request_id)
+        raise AssertionError("never full")
+
+    if full == "before":
+        fill()
+        assert not gate.audit_file.read_bytes().endswith(b"\n"), "half a line"
+    new = successor(gate)
+    try:
+        os.kill(old.pid, signal.SIGQUIT)
+        wait_until("the new process", lambda: serves(new), 20)
+        time.sleep(0.3)
+        if full == "meanwhile":
+            # Under the new one's name only its own limit counts: the old one is still without room.
+            fill()
+            assert gate.audit_file.read_bytes().endswith(b"\n"), "half a line is cut off: the other process may write"
+        # Connections go to both for some seconds: the new one writes, the old one cannot.
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            with Wire(gate.address) as wire:
+                status, request_id = put(wire)
+                if status == 200:
+                    acknowledged.append(request_id)
+        unlimit(old)
+        wait_until("the end of the old one", lambda: not old.alive(), 40)
+        with Wire(gate.address) as wire:
+            acknowledged.append(put(wire)[1])
+        gate.process = new
+        gate.stop()
+    finally:
+        new.stop(10)
+    trail = lines(gate.audit_file.read_text())
+    assert_complete(trail, 2)
+    ids = [line["request_id"] for line in trail]
+    assert set(acknowledged) <= set(ids) and len(ids) == len(set(ids))
+    assert not any(line["unclean"] for line in trail)
+
+
+def test_somebody_else_writes_behind_half_a_line(start, fake):
+    """The half stays; the line comes again as a whole."""
+    gate = start()
+    limit(gate.process, 40_001)
+    kept, written = Wire(gate.address), []
+    while (answer := put(kept))[0] == 200:
+        written.append(answer[1])
+    assert not gate.audit_file.read_bytes().endswith(b"\n")
+    with gate.audit_file.open("a") as other:
+        other.write("somebody\n")
+    unlimit(gate.process)
+    wait_until("ready again", lambda: gate.admin("/readyz")[0] == 200, 5)
+    with Wire(gate.address) as wire:
+        written.append(put(wire)[1])
+    gate.stop()
+    text = gate.audit_file.read_text().splitlines()
+    other = [line for line in text if line.endswith("somebody")]
+    assert len(other) == 1
+    trail = [json.loads(line) for line in text if line not in other]
+    numbered(trail)
+    assert set(written) <= {line["request_id"] for line in trail} and len(trail) == len(written) + 1
+
+
+def test_hand_over_with_rotation_under_load(start, fake):
+    """Both processes rotate the same file."""
+    gate = start(
+        upgrade_socket="up.sock", shutdown={"drain": "5s"},
+        audit={"stdout": False, "file": "audit.jsonl", "rotate": {"bytes": "32KiB", "keep": None}},
+    )
+    processes = [gate.process]
+    try:
+        with Load(gate.address, 4) as load:
+            for i in range(2):
+                processes.append(successor(gate, i))
+                os.kill(processes[-2].pid, signal.SIGQUIT)
+                wait_until("the end of the old one", lambda: not processes[-2].alive(), 40)
+                assert processes[-2].wait(1) == 0
+        gate.process = processes[-1]
+        gate.stop()
+    finally:
+        for process in processes[1:]:
+            process.stop(10)
+    assert len(rotated(gate.audit_file)) > 5
+    trail = whole(gate.audit_file)
+    assert_complete(trail, 3)
+    assert load.ids(200, 403) <= {line["request_id"] for line in trail}
+    assert not any(line["unclean"] for line in trail)
+
+
+def test_a_successor_that_is_killed_is_told(start, fake):
+    """Even where it has written nothing since the old process ended the file."""
+    gate = start(upgrade_socket="up.sock", shutdown={"drain": "1s"})
+    old = gate.process
+    with Wire(gate.address) as wire:
+        put(wire)
+    new = successor(gate)
+    try:
+        os.kill(old.pid, signal.SIGQUIT)
+        wait_until("the end of the old one", lambda: not old.alive(), 20)
+        mark = gate.audit_file.with_name("audit.jsonl.end")
+        wait_until("the mark's end", lambda: not mark.exists(), 5)
+    finally:
+        os.kill(new.pid, signal.SIGKILL)
+        new.wait(5)
+    gate.start()
+    with Wire(gate.address) as wire:
+        put(wire)
+    gate.stop()
+    assert [line["unclean"] for line in lines(gate.audit_file.read_text())] == [False, True]
+
+
+def test_two_runs_do_not_share_a_file(start, fake, tmp_path):
+    first = start("one", audit={"stdout": False, "file": str(tmp_path / "audit.jsonl")}, shutdown={"drain": "20s"})
+    second = start("two", ready=False, audit=first.config["audit"], shutdown={"drain": "1s"})
+    second.folder.mkdir(exist_ok=True)
+    second.config_file.write_text(json.dumps(second.config))
+    begin = time.monotonic()
+    command = [sealgate(), "run", "--config", second.config_file]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and 1 <= time.monotonic() - begin < 10
+    said = done.stdout + done.stderr
+    assert f"another process writes the audit file {tmp_path}/audit.jsonl; give each its own audit.file" in said
+    assert "--upgrade" in said
+
+    # One that is about to end has time for it.
+    second.config["shutdown"] = {"drain": "20s"}
+    second.config_file.write_text(json.dumps(second.config))
+    waiting = Process("sealgate", command, second.folder / "log")
+    try:
+        wait_until("the wait", lambda: "waiting for its end" in waiting.output(), 5)
+        assert not serves(waiting)
+        with Wire(first.address) as wire:
+            put(wire)
+        first.stop()
+        wait_until("the second one", lambda: serves(waiting), 5)
+        with Wire(second.address) as wire:
+            put(wire)
+    finally:
+        waiting.stop(10)
+    trail = lines((tmp_path / "audit.jsonl").read_text())
+    assert [(line["seq"], line["unclean"]) for line in trail] == [(1, False), (1, False)]
+
+
+def test_file_that_is_deleted_under_load(start, fake):
+    """What was acknowledged is in the next file, however often."""
+    gate = start()
+    with Load(gate.address, 4) as load:
+        for _ in range(3):
+            time.sleep(1.3)
+            deleted = len(load.answered)
+            gate.audit_file.unlink()
+        time.sleep(1.5)
+    assert gate.metric("sealgate_audit_lost_total") == 0
+    gate.stop()
+    trail = lines(gate.audit_file.read_text())
+    numbered_from(trail)
+    later = {request_id for request_id, status in load.answered[deleted:] if status in (200, 403)}
+    assert len(later) > 100
+    assert later <= {line["request_id"] for line in trail}
+    assert gate.audit_file.stat().st_mode & 0o777 == 0o600
+
+
+def numbered_from(trail: list[dict]):
+    """Without a gap or a double from the first line on, whatever its number."""
+    first = trail[0]["seq"]
+    assert [line["seq"] for line in trail] == list(range(first, first + len(trail)))
+
+
+def test_deleted_file_is_noticed_before_the_answer(start, fake):
+    """A kill right behind an answer loses no line, either."""
+    gate = start()
+    with Wire(gate.address) as wire:
+        assert put(wire, "a")[0] == 200
+        gate.audit_file.unlink()
+        ids = [put(wire, "b")[1]]
+        os.kill(gate.process.pid, signal.SIGKILL)
+    assert ids[0] in {line["request_id"] for line in lines(gate.audit_file.read_text())}
+
+
+def test_deleted_file_without_a_folder_refuses(start, fake, tmp_path):
+    """Lines that nobody could ever read are not written."""
+    folder = tmp_path / "trail"
+    folder.mkdir()
+    gate = start(audit={"stdout": False, "file": str(folder / "audit.jsonl")})
+    with Wire(gate.address) as wire:
+        assert put(wire, "a")[0] == 200
+    (folder / "audit.jsonl").unlink()
+    folder.rmdir()
+    with Wire(gate.address) as wire:
+        assert put(wire, "b")[0] == 503
+    assert gate.admin("/readyz")[0] == 503
+    folder.mkdir()
+    wait_until("ready again", lambda: gate.admin("/readyz")[0] == 200, 5)
+    with Wire(gate.address) as wire:
+        assert put(wire, "c")[0] == 200
+    gate.stop()
+    trail = lines((folder / "audit.jsonl").read_text())
+    assert [line["seq"] for line in trail] == [1, 2, 3] and trail[1]["key"] == "b"
+
+
+def test_full_file_that_is_deleted_makes_room(start, fake):
+    """An operator's first thought when the disk is full; half a line of the old file begins the new one as a whole."""
+    gate = start()
+    limit(gate.process, 40_001)
+    written, kept = [], Wire(gate.address)
+    while (answer := put(kept))[0] == 200:
+        written.append(answer[1])
+    kept.close()
+    assert not gate.audit_file.read_bytes().endswith(b"\n")
+    # Until it is sure that all that was acknowledged had been in the file for a while.
+    time.sleep(2.5)
+    gate.audit_file.unlink()
+    wait_until("ready again", lambda: gate.admin("/readyz")[0] == 200, 5)
+    with Wire(gate.address) as wire:
+        last = put(wire, "z")[1]
+    gate.stop()
+    trail = lines(gate.audit_file.read_text())
+    numbered_from(trail)
+    assert trail[0]["seq"] == len(written) + 1 and trail[0]["key"] == LONG
+    assert trail[-1]["request_id"] == last
+
+
+def test_link_in_the_files_place(start, fake):
+    gate = start(audit={"stdout": False, "file": "audit.jsonl", "rotate": {"bytes": "4KiB", "keep": None}})
+    real = gate.folder / "real.jsonl"
+    with Wire(gate.address) as wire:
+        put(wire, "k")
+    gate.audit_file.rename(real)
+    gate.audit_file.symlink_to("real.jsonl")
+    time.sleep(2.5)
+    for turn in range(30):
+        with Wire(gate.address) as wire:
+            one(wire, turn)
+    gate.stop()
+    assert gate.audit_file.is_symlink()
+    assert gate.process.output().count("was moved away") == 1
+    assert len(rotated(real)) > 3
+    trail = whole(real)
+    assert len(trail) == 31
+    numbered(trail)
