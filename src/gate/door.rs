@@ -28,6 +28,7 @@ use super::{
     request::Ctx,
     shared::Shared,
 };
+use crate::audit::Lingered;
 use crate::config::Serve;
 use crate::http1::head::{Framing, Head, HeadError, HeadLimits, examine};
 
@@ -186,7 +187,11 @@ pub async fn request(
 }
 
 async fn linger(gate: &Shared, rest: Rest) {
-    let ended = gate.door.linger.close(rest.stream).await;
+    let ended = tokio::select! {
+        biased;
+        ended = gate.door.linger.close(rest.stream) => ended,
+        () = gate.process.gives_up() => Lingered::Time,
+    };
     gate.process.metrics.lingered(ended);
 }
 
@@ -209,9 +214,11 @@ async fn arrival(rest: &mut Rest, limits: &DoorLimits, process: &Process, first:
             }
         }
     };
-    timeout(limits.header_timeout, whole)
-        .await
-        .unwrap_or(Arrival::TimedOut)
+    tokio::select! {
+        biased;
+        arrived = timeout(limits.header_timeout, whole) => arrived.unwrap_or(Arrival::TimedOut),
+        () = process.gives_up() => Arrival::Gone,
+    }
 }
 
 /// What has arrived; `None` while it is incomplete.

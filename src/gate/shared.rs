@@ -45,8 +45,10 @@ pub struct Shared {
     pub generation: u64,
     /// When it was put into force.
     pub since: SystemTime,
-    /// It itself, for people: secrets are stars.
+    /// What is in force, for people: secrets are stars.
     pub masked: serde_json::Value,
+    /// What of it takes effect after a restart.
+    pub needs_restart: Vec<&'static str>,
     /// How many clients may be connected.
     pub most: Most,
     /// Requests at a time at most.
@@ -137,10 +139,11 @@ impl Shared {
         let limits = &config.limits;
         let capped = |n: u64, most: u64| usize::try_from(n.min(most)).unwrap_or(usize::MAX);
         Self {
-            process,
             generation,
             since: SystemTime::now(),
-            masked: config.masked(),
+            masked: process.fixed.masked(config, entries.listeners()),
+            needs_restart: process.fixed.changed(config),
+            process,
             most: Most {
                 all: limits.connections,
                 from_one: limits.connections_per_source,
