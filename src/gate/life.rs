@@ -52,20 +52,24 @@ impl ShutdownSignalWatch for Signals {
             signal(SignalKind::hangup()),
         ) else {
             tracing::error!("signals cannot be waited for; the process ends");
+            self.end_now().await;
             return ShutdownSignal::FastShutdown;
         };
         let (tell, mut told) = unbounded_channel();
         let mut sent = 0;
         // Until when a new process should have said that it serves.
         let mut patience = None;
-        let drain = loop {
+        loop {
             let late = patience.unwrap_or_else(tokio::time::Instant::now);
             tokio::select! {
                 _ = hang_up.recv() => self.reload.now(),
-                _ = interrupt.recv() => break Duration::ZERO,
+                _ = interrupt.recv() => {
+                    self.end_now().await;
+                    return ShutdownSignal::FastShutdown;
+                }
                 _ = terminate.recv() => {
                     tracing::info!(within = ?self.drain, "ending: requests under way may finish");
-                    break self.drain;
+                    break;
                 }
                 _ = quit.recv() => {
                     if patience.is_some() {
@@ -79,7 +83,7 @@ impl ShutdownSignalWatch for Signals {
                     if let Word::Serves = word {
                         tracing::info!(within = ?self.drain, "the new process serves; ending: requests under way may finish");
                         self.live.process.hand_over();
-                        break self.drain;
+                        break;
                     }
                     let why = match word {
                         Word::NotSent(error) => format!("the listeners could not be sent: {error}"),
@@ -95,13 +99,13 @@ impl ShutdownSignalWatch for Signals {
                     self.stays(format!("the new process has not said within {HAND_OVER:?} that it serves; this one ends when it does"));
                 }
             }
-        };
-        self.leave(drain);
-        // However it ends, SIGINT ends it at once.
+        }
+        self.leave();
+        // However long that may take, SIGINT ends it at once.
         let live = Arc::clone(&self.live);
         tokio::spawn(async move {
             interrupt.recv().await;
-            std::thread::spawn(move || end(&live, "SIGINT"));
+            std::thread::spawn(move || exit(&live, "SIGINT"));
         });
         ShutdownSignal::GracefulTerminate
     }
@@ -141,21 +145,25 @@ impl Signals {
     }
 
     /// Ends the process once its connections have ended, or after the time that they are given.
-    fn leave(&self, drain: Duration) {
-        let live = Arc::clone(&self.live);
+    fn leave(&self) {
+        let (live, drain) = (Arc::clone(&self.live), self.drain);
         live.process.drain();
         std::thread::spawn(move || {
             let deadline = Instant::now() + drain;
             while live.process.connections.open() > 0 && Instant::now() < deadline {
                 std::thread::sleep(LOOK_EVERY);
             }
-            let why = if drain.is_zero() {
-                "SIGINT"
-            } else {
-                "shutdown.drain is over"
-            };
-            end(&live, why);
+            exit(&live, "shutdown.drain is over");
         });
+    }
+
+    /// Ends what the process does, so that whoever started it can go on.
+    async fn end_now(&self) {
+        let live = Arc::clone(&self.live);
+        let ended = tokio::task::spawn_blocking(move || end(&live, "the process was told to end at once"));
+        if ended.await.is_ok_and(|good| good == Some(false)) {
+            std::process::exit(1);
+        }
     }
 }
 
@@ -176,13 +184,20 @@ fn waits_at(path: &Path) -> bool {
     waits
 }
 
-/// Ends the process now. Requests under way are cut off and write their lines; `why`: what is said of them.
-fn end(live: &Live, why: &str) {
+/// Ends the process now, as [`end`] does.
+fn exit(live: &Live, why: &str) {
+    if let Some(good) = end(live, why) {
+        std::process::exit(i32::from(!good));
+    }
+}
+
+/// Cuts requests under way off, has them write their lines, and ends the audit file; `why`: what is said of them. Whether
+/// all lines are written; `None`: somebody else is at it.
+fn end(live: &Live, why: &str) -> Option<bool> {
     let process = &live.process;
     let under_way = process.active();
     if !process.cut() {
-        // Somebody else is at it.
-        return;
+        return None;
     }
     let deadline = Instant::now() + LAST_WORDS;
     while process.active() > 0 && Instant::now() < deadline {
@@ -202,13 +217,9 @@ fn end(live: &Live, why: &str) {
         // Without the mark of a good end the next run's first line says that lines are missing.
         process.audit.flush()
     };
-    let code = match ended {
-        Ok(()) => 0,
-        Err(error) => {
-            tracing::error!(%error, "the last audit lines could not be written");
-            1
-        }
-    };
+    if let Err(error) = &ended {
+        tracing::error!(%error, "the last audit lines could not be written");
+    }
     tracing::info!("ended");
-    std::process::exit(code);
+    Some(ended.is_ok())
 }

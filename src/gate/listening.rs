@@ -119,6 +119,7 @@ impl pingora::services::Service for Listening {
                 self.give_up(&error);
             }
             self.process.listens();
+            tracing::info!(listen = ?self.addresses, "serving");
             let _ = self.sockets.set(Arc::clone(&sockets));
             if let Some(confirmation) = confirmation {
                 confirmation.give();

@@ -146,7 +146,10 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     }
     let mut last = serve_admin(config, admin, &live);
     if start == Start::Fresh {
-        last()?;
+        if let Err(error) = last() {
+            let _ = live.process.audit.end();
+            return Err(error);
+        }
         last = Box::new(|| Ok(()));
     }
     let sockets = Arc::new(OnceLock::new());
@@ -159,12 +162,6 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     ));
     flush_regularly(&live);
     reloader.start();
-    tracing::info!(
-        listen = ?addresses,
-        store = config.store.endpoint.authority(),
-        rules = config.rules.len(),
-        "serving"
-    );
     server.run(RunArgs {
         shutdown_signal: Box::new(life::Signals {
             live: Arc::clone(&live),
@@ -174,8 +171,7 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
             reload: trigger,
         }),
     });
-    live.process.audit.end()?;
-    tracing::info!("ended");
+    // `life` has ended the audit file.
     Ok(())
 }
 
