@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from harness.process import wait_until
+from harness.process import free_port, page, wait_until
 from harness.rules import EXPECT
+from harness.sealgate import Sealgate
 from harness.wire import Wire, assert_refused
 
 OPEN = [{"bucket": "*"}]
@@ -62,6 +63,50 @@ def test_requests_at_a_time(gates, fake):
         assert_refused(second.final("GET")[1], 503, "SlowDown")
         release.set()
         assert first.final("GET")[1].status == 200
+
+
+def test_requests_of_one_address(gates, fake):
+    proxy = gates("one-of-each", rules=OPEN, limits={"requests_per_source": 1})
+    release = threading.Event()
+
+    def behave(link, seen):
+        if seen.target == "/b/slow":
+            release.wait(10)
+        link.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return True
+
+    fake.behave = behave
+    with Wire(proxy.address) as first, Wire(proxy.address) as second:
+        for _ in range(2):
+            first.request("GET", "/b/k")
+            assert first.final("GET")[1].status == 200
+        first.request("GET", "/b/slow")
+        wait_until("the first", lambda: proxy.metrics()["sealgate_requests_active"] == 1, 5)
+        second.request("GET", "/b/k")
+        assert_refused(second.final("GET")[1], 503, "SlowDown")
+        assert is_served(connect(proxy, "127.0.0.2"))
+        release.set()
+        assert first.final("GET")[1].status == 200
+
+
+def test_bodies_that_must_be_read_and_do_not_come(gates, fake):
+    """They are held to the least speed, too: what waits for them is a place among the requests."""
+    proxy = gates("hasty-3", limits={"body_rate": {"bytes": "1KiB", "after": "1s"}})
+    begun = time.monotonic()
+    with Wire(proxy.address) as wire:
+        wire.request("POST", "/locked?delete", length=1000)
+        assert_refused(wire.final("POST")[1], 400, "RequestTimeout")
+    assert 0.8 < time.monotonic() - begun < 10
+
+
+def test_health_is_answered_however_many_are_connected(scratch, fake):
+    probes = free_port()
+    proxy = Sealgate(scratch / "crowded", fake.endpoint, OPEN, limits={"connections": 2})
+    proxy.config["listen"].append({"address": f"127.0.0.1:{probes}", "serve": "health"})
+    with proxy:
+        links = [connect(proxy) for _ in range(3)]
+        assert [is_served(link) for link in links] == [True, True, False]
+        assert page(probes, "/healthz")[0] == 200
 
 
 def test_body_bytes(gates, fake):
@@ -174,6 +219,28 @@ def test_store_that_does_not_move(gates, fake, how):
         else:
             assert_refused(wire.final("GET")[1], 503, "ServiceUnavailable")
     assert time.monotonic() - begun < 15
+
+
+def test_store_that_drips_its_head(gates, fake):
+    """Each byte comes in time, and the head never."""
+    proxy = gates("impatient", rules=OPEN, store_options={"response_timeout": "1s"})
+
+    def behave(link, seen):
+        head = b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 200
+        try:
+            for byte in head:
+                link.send(bytes([byte]))
+                time.sleep(0.1)
+        except OSError:
+            pass
+        return False
+
+    fake.behave = behave
+    begun = time.monotonic()
+    with Wire(proxy.address) as wire:
+        wire.request("GET", "/b/k")
+        assert_refused(wire.final("GET")[1], 503, "ServiceUnavailable")
+    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize("head", [

@@ -4,7 +4,7 @@
 
 mod serve;
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use http::{Method, Response, StatusCode, header};
 
@@ -68,6 +68,7 @@ impl Admin {
             requests: process.active() as u64,
             generation: current.generation,
             since: current.since,
+            outdated: self.live.refused().is_some(),
         });
         match process.metrics.encode(Some(&process.audit)) {
             Ok(text) => Answer(
@@ -98,10 +99,13 @@ impl Admin {
         };
         if !current.needs_restart.is_empty() {
             let names = current.needs_restart.join(", ");
-            text += &format!("changed, and in force after a restart: {names}\n");
+            let _ = writeln!(text, "changed, and in force after a restart: {names}");
         }
         if let Some(why) = process.not_handed_over() {
-            text += &format!("the last hand-over failed, and this process went on: {why}\n");
+            let _ = writeln!(
+                text,
+                "the last hand-over failed, and this process went on: {why}"
+            );
         }
         Answer(StatusCode::OK, TEXT, text)
     }

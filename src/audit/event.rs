@@ -136,7 +136,7 @@ pub struct Event<'a> {
     pub bucket: Option<&'a str>,
     /// The key, decoded, byte for byte.
     pub key: Option<&'a [u8]>,
-    /// The HTTP method.
+    /// The HTTP method; empty where it is not known.
     pub method: &'a str,
     /// The status that the client got; absent where it left before.
     pub status: Option<u16>,

@@ -57,7 +57,8 @@ pub fn write_line(event: &Event<'_>, stamp: Stamp<'_>, clock: &mut TimeText, out
         }
         out.push(b'"');
     }
-    text(out, name!("method"), Some(event.method));
+    let method = Some(event.method).filter(|method| !method.is_empty());
+    text(out, name!("method"), method);
     number(out, name!("status"), event.status.map(u64::from));
     text(out, name!("code"), event.code);
     text(out, name!("decision"), Some(event.decision.as_str()));

@@ -190,7 +190,8 @@ proptest! {
             ("request_id", 0), ("bucket", 1), ("method", 2), ("code", 3), ("policy", 4), ("sid", 5),
             ("condition", 6), ("principal", 7), ("user_agent", 8), ("sse_requested", 9), ("error", 10), ("rule", 11),
         ] {
-            prop_assert_eq!(got[name].as_str().unwrap(), &texts[text]);
+            // A method that is not known is null.
+            prop_assert_eq!(got[name].as_str().unwrap_or_default(), &texts[text]);
         }
         prop_assert_eq!(got["key"].as_str().unwrap(), String::from_utf8_lossy(&key));
         if let Some(bytes) = got.get("key_bytes") {

@@ -21,6 +21,8 @@ pub struct Standing {
     pub generation: u64,
     /// When this one was put into force.
     pub since: SystemTime,
+    /// Whether the file's has errors, and is not in force therefore.
+    pub outdated: bool,
 }
 
 /// The gauges that show it.
@@ -33,6 +35,7 @@ pub struct Gauges {
     generation: IntGauge,
     loaded: Gauge,
     age: Gauge,
+    outdated: IntGauge,
 }
 
 impl Gauges {
@@ -85,6 +88,10 @@ impl Gauges {
                 "sealgate_config_age_seconds",
                 "How long the configuration has been in force.",
             )?,
+            outdated: whole(
+                "sealgate_config_refused",
+                "1 while the configuration in the file has errors and is not in force.",
+            )?,
         })
     }
 
@@ -100,6 +107,7 @@ impl Gauges {
         self.store_idle.set(whole(now.store_idle));
         self.requests.set(whole(now.requests));
         self.generation.set(whole(now.generation));
+        self.outdated.set(i64::from(now.outdated));
         let since = now.since.duration_since(UNIX_EPOCH);
         self.loaded.set(since.map_or(0.0, |t| t.as_secs_f64()));
         let age = now.since.elapsed();

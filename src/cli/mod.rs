@@ -136,6 +136,14 @@ impl<S> crate::admin::LogLevel for Filter<S> {
     }
 
     fn set(&self, filter: &str) -> Result<(), String> {
+        // A word alone would be taken for a target of which all is logged.
+        let is_level = |word: &str| word.parse::<tracing::level_filters::LevelFilter>().is_ok();
+        let parts = || filter.split(',').map(str::trim);
+        if let Some(part) = parts().find(|p| p.is_empty() || !(p.contains('=') || is_level(p))) {
+            return Err(format!(
+                "{part:?} is no level: write off, error, warn, info, debug or trace, or TARGET=LEVEL"
+            ));
+        }
         let filter = EnvFilter::builder()
             .parse(filter)
             .map_err(|e| format!("{filter:?} is no filter: {e}"))?;

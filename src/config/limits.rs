@@ -11,6 +11,7 @@ pub fn limits(node: &Node<'_>) -> Option<Limits> {
         "connections",
         "connections_per_source",
         "requests",
+        "requests_per_source",
         "header_bytes",
         "header_count",
         "header_timeout",
@@ -30,6 +31,12 @@ pub fn limits(node: &Node<'_>) -> Option<Limits> {
         &mut limits.connections_per_source,
     );
     optional(&fields, "requests", Node::count, &mut limits.requests);
+    optional(
+        &fields,
+        "requests_per_source",
+        Node::count,
+        &mut limits.requests_per_source,
+    );
     optional(&fields, "body_bytes", Node::size, &mut limits.body_bytes);
     optional(&fields, "body_rate", body_rate, &mut limits.body_rate);
     bound(

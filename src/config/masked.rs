@@ -140,6 +140,7 @@ impl Config {
             "connections": limits.connections,
             "connections_per_source": limits.connections_per_source,
             "requests": limits.requests,
+            "requests_per_source": limits.requests_per_source,
             "header_bytes": bound(limits.header_bytes),
             "header_count": (limits.header_count != u64::MAX).then_some(limits.header_count),
             "header_timeout": limits.header_timeout.map(show_time),

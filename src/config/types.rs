@@ -371,6 +371,8 @@ pub struct Limits {
     pub connections_per_source: Option<u64>,
     /// Requests at a time. Default 5000.
     pub requests: Option<u64>,
+    /// Requests at a time from one address. Default 1000.
+    pub requests_per_source: Option<u64>,
     /// The bytes of a request's head. Default 64 KiB; `u64::MAX` for none.
     pub header_bytes: u64,
     /// The fields of a request's head. Default 200; `u64::MAX` for none.
@@ -461,6 +463,7 @@ impl Default for Limits {
             connections: Some(10_000),
             connections_per_source: Some(1_000),
             requests: Some(5_000),
+            requests_per_source: Some(1_000),
             header_bytes: 64 << 10,
             header_count: 200,
             header_timeout: Some(Duration::from_secs(15)),

@@ -1,6 +1,6 @@
 //! The client's address and TLS behind proxies that are trusted.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::IpNet;
@@ -22,7 +22,7 @@ pub fn source_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
             return nearest;
         };
         for entry in line.rsplit(',') {
-            let Ok(ip) = entry.trim().parse::<IpAddr>() else {
+            let Some(ip) = address(entry.trim()) else {
                 return nearest;
             };
             nearest = ip.to_canonical();
@@ -32,6 +32,14 @@ pub fn source_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
         }
     }
     nearest
+}
+
+/// An address, with a port or without; in IPv6 some write brackets even without one.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    let ip = bare.unwrap_or(text).parse();
+    ip.ok()
+        .or_else(|| text.parse().ok().map(|at: SocketAddr| at.ip()))
 }
 
 /// The TLS of the client's connection: `own` is what Sealgate itself sees (or a trusted relay told), which holds unless a trusted

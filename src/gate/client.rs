@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     task::{Context, Poll},
 };
 
@@ -45,6 +45,8 @@ pub struct Client {
     pub unnamed: bool,
     /// What its certificate says, where it showed one; its chain is verified.
     pub certificate: Option<Identity>,
+    /// Requests under way from its address, where that stands for one client.
+    pub requests: Option<Arc<AtomicU64>>,
 }
 
 impl Client {
@@ -62,6 +64,7 @@ impl Client {
             tls: None,
             unnamed: false,
             certificate: None,
+            requests: None,
         }
     }
 }

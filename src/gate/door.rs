@@ -15,7 +15,6 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
     client::{Client, Rest},
-    connections::Most,
     enter::{Entered, enter, is_relayed},
     forward::{After, forward},
     h2::{self, Preface},
@@ -78,20 +77,23 @@ impl ServerApp for Door {
         let gate = live.current();
         let peer = Client::of(&stream).ip;
         let relayed = is_relayed(&gate, &stream, peer);
-        let most = gate.most;
-        let at_first = Most {
-            from_one: most.from_one.filter(|_| !relayed),
-            ..most
+        // Whoever opens too many is not answered: it must not cost an answer each.
+        let connections = match gate.entries.of(&stream)?.listener.serve {
+            Serve::All => &live.process.connections,
+            Serve::Health => &live.process.probes,
         };
-        let Some(mut open) = live.process.connections.admit(peer, at_first) else {
-            // Not answered: whoever opens too many must not cost an answer each.
-            return None;
-        };
-        let entered = enter(&gate, stream).await?;
-        drop(gate);
-        if relayed && !open.from(entered.client.ip, most.from_one) {
-            return None;
+        let mut open = connections.admit(gate.most)?;
+        let mut requests = None;
+        // A trusted proxy stands for many clients.
+        if !gate.is_trusted(peer) {
+            requests = Some(open.from(peer, gate.most_of_one)?);
         }
+        let mut entered = enter(&gate, stream).await?;
+        if relayed && !entered.client.unnamed {
+            requests = Some(open.from(entered.client.ip, gate.most_of_one)?);
+        }
+        entered.client.requests = requests;
+        drop(gate);
         serve(live, entered, shutdown).await;
         None
     }

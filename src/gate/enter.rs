@@ -21,8 +21,9 @@ use crate::{
 };
 
 /// A listener, as a configuration has it.
-struct Entry {
-    listener: Listener,
+pub struct Entry {
+    /// Its part of the configuration.
+    pub listener: Listener,
     tls: Option<Tls>,
 }
 
@@ -92,7 +93,7 @@ impl Entries {
     }
 
     /// The listener that a connection came to. None where the configuration has it no more.
-    fn of(&self, stream: &Stream) -> Option<&Entry> {
+    pub fn of(&self, stream: &Stream) -> Option<&Entry> {
         if let [only] = &self.all[..] {
             return Some(only);
         }
@@ -118,7 +119,7 @@ impl Entries {
 
 /// Whether a connection is to begin with the header of a trusted relay: its peer is not the client.
 pub fn is_relayed(shared: &Shared, stream: &Stream, peer: IpAddr) -> bool {
-    is_trusted(shared, peer)
+    shared.is_trusted(peer)
         && shared
             .entries
             .of(stream)
@@ -160,7 +161,7 @@ async fn take_in(shared: &Shared, mut stream: Stream) -> Option<Entered> {
     let mut client = Client::of(&stream);
     let mut ahead = BytesMut::new();
     let mut told = Terminated::Silent;
-    if entry.listener.proxy_protocol && is_trusted(shared, client.ip) {
+    if entry.listener.proxy_protocol && shared.is_trusted(client.ip) {
         match proxy_header(&mut stream, &mut ahead, within).await {
             Ok(header) => {
                 ahead.advance(header.len);
@@ -206,10 +207,6 @@ async fn take_in(shared: &Shared, mut stream: Stream) -> Option<Entered> {
         rest,
         serve: entry.listener.serve,
     })
-}
-
-fn is_trusted(shared: &Shared, ip: IpAddr) -> bool {
-    shared.trusted_proxies.iter().any(|net| net.contains(&ip))
 }
 
 /// Why there is no header.

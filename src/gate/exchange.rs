@@ -147,6 +147,8 @@ pub struct Exchange<'a> {
     begun: bool,
     outcome: Outcome,
     interim: u8,
+    /// Since when the store says a head.
+    saying: Option<Instant>,
     started: Instant,
     moved: Instant,
     /// Since when nothing moves, where it is the client that is waited for.
@@ -181,6 +183,7 @@ impl<'a> Exchange<'a> {
             begun: false,
             outcome: Outcome::default(),
             interim: 0,
+            saying: None,
             started: now,
             moved: now,
             waits_for_client: None,
@@ -217,8 +220,10 @@ impl<'a> Exchange<'a> {
             self.take_ahead()?;
         }
         let head = self.response().await?;
-        match self.request.ctx.demanded.take() {
+        let demanded = self.request.ctx.demanded.take();
+        match demanded.filter(|demanded| self.is_unconfirmed(&head, demanded)) {
             Some(demanded) => self.begin_confirmed(&head, &demanded).await?,
+            None if self.ends_silently(&head) => self.begin_whole(&head).await?,
             None => self.begin(&head)?,
         }
         self.wait(Self::is_finished).await
@@ -424,6 +429,11 @@ impl<'a> Exchange<'a> {
                 self.invite(Continue::Store);
             }
         }
+        self.saying = match self.saying {
+            _ if self.heard.is_empty() => None,
+            None => Some(Instant::now()),
+            since => since,
+        };
         Ok(true)
     }
 

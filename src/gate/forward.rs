@@ -1,6 +1,6 @@
 //! From an admitted request to its answer: the store's, or ours where there is none.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use http::Method;
@@ -134,8 +134,9 @@ async fn inspect(
             .map_err(|_| failed(Fault::Client))?;
     }
     let request = parsed.head();
+    let started = Instant::now();
     // For all of it: what is held takes memory that others wait for.
-    let deadline = Instant::now() + shared.door.idle_timeout;
+    let longest = shared.door.idle_timeout;
     loop {
         let asked = Asked {
             shared,
@@ -150,8 +151,13 @@ async fn inspect(
         if !upload.holds_back() {
             return Ok(());
         }
+        let slow = shared.body_rate.map_or(longest, |rate| {
+            let worth = upload.bytes_read().checked_div(rate.bytes);
+            rate.after
+                .max(Duration::from_secs(worth.unwrap_or(u64::MAX)))
+        });
         match timeout(
-            deadline.saturating_duration_since(Instant::now()),
+            longest.min(slow).saturating_sub(started.elapsed()),
             read_some(&mut rest.stream, &mut rest.ahead),
         )
         .await

@@ -48,7 +48,7 @@ pub async fn answer(
         rest.stream.write_all(answer.as_bytes()).await
     } else {
         let mut ctx = Ctx::new(gate);
-        ctx.client = Some(Arc::clone(client));
+        ctx.come_from(client);
         ctx.source_ip = client.ip;
         ctx.tls = client.tls;
         if let Framing::Length(n) = head.framing {

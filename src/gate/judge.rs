@@ -47,7 +47,7 @@ pub fn judge(
     arrived: Arrived<'_>,
     ctx: &mut Ctx,
 ) -> Option<Answer> {
-    ctx.client = Some(Arc::clone(arrived.client));
+    let of_source = ctx.come_from(arrived.client);
     ctx.expects = arrived.expectation == Expectation::Continue;
     if let Framing::Length(n) = arrived.framing {
         ctx.announced = n;
@@ -60,7 +60,7 @@ pub fn judge(
     };
     ctx.source_ip = source_ip(client.ip, head.headers, trusted);
     ctx.tls = client_tls(client.ip, client.tls, head.headers, trusted);
-    let answer = examine(shared, head, arrived, ctx).err();
+    let answer = examine(shared, head, arrived, of_source, ctx).err();
     if answer.is_some() {
         ctx.bytes_refused = ctx.announced;
     }
@@ -71,6 +71,7 @@ fn examine(
     shared: &Shared,
     head: &RequestHead<'_>,
     arrived: Arrived<'_>,
+    of_source: u64,
     ctx: &mut Ctx,
 ) -> Result<(), Answer> {
     if !s3::address::is_served(head.host, &shared.hosts, &shared.base_domains) {
@@ -93,7 +94,7 @@ fn examine(
     }
     let claim = sigv4::claim(&routed, head)
         .map_err(|e| Answer::error(e, Decision::Error, Reason::Request))?;
-    too_much(shared, ctx)?;
+    too_much(shared, of_source, ctx)?;
     let facts = facts(shared, ctx, head, &routed, &claim, None);
     ctx.principal = facts.principal.map(|p| p.arn().to_owned());
     ctx.verified = certified(shared, ctx, facts.now_ms).is_some();
@@ -115,9 +116,11 @@ fn examine(
 }
 
 /// The limits on requests at a time and on the announced length of a body.
-fn too_much(shared: &Shared, ctx: &Ctx) -> Result<(), Answer> {
-    let active = shared.process.active() as u64;
-    if shared.most_requests.is_some_and(|most| active > most) {
+fn too_much(shared: &Shared, of_source: u64, ctx: &Ctx) -> Result<(), Answer> {
+    let over = |n: u64, most: Option<u64>| most.is_some_and(|most| n > most);
+    if over(shared.process.active() as u64, shared.most_requests)
+        || over(of_source, shared.most_requests_of_one)
+    {
         let error = S3Error::new(ErrorCode::SlowDown, "Please reduce your request rate.");
         return Err(Answer::error(error, Decision::Error, Reason::Limit));
     }
@@ -279,7 +282,7 @@ fn inspector(
                 )
                 .with("ProposedSize", ctx.announced.to_string())
                 .with("MaxSizeAllowed", shared.xml_bytes.to_string());
-                return Err(Answer::error(error, Decision::Deny, Reason::Limit));
+                return Err(Answer::error(error, Decision::Error, Reason::Limit));
             }
             Ok(Some(Inspector::delete(shared.xml_bytes)))
         }

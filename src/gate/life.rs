@@ -160,7 +160,8 @@ impl Signals {
     /// Ends what the process does, so that whoever started it can go on.
     async fn end_now(&self) {
         let live = Arc::clone(&self.live);
-        let ended = tokio::task::spawn_blocking(move || end(&live, "the process was told to end at once"));
+        let ended =
+            tokio::task::spawn_blocking(move || end(&live, "the process was told to end at once"));
         if ended.await.is_ok_and(|good| good == Some(false)) {
             std::process::exit(1);
         }

@@ -132,7 +132,9 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
         socket.map_err(|source| StartError::Listen { address, source })
     });
     let admin = admin.transpose()?;
+    let held = (start == Start::Upgrade).then(|| hold_audit_file(config));
     let live = Arc::new(Live::new(config)?);
+    drop(held);
     let (reloader, trigger) = reload::Reloader::new(config, Arc::clone(&live));
     // Waits here for the listeners of another process.
     let mut server = server(config, upgrade_socket.as_deref(), start == Start::Upgrade);
@@ -141,7 +143,7 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     for address in &addresses {
         // What comes before HTTP, TLS included, is `enter`'s.
         let listener =
-            ListenerConfig::tcp(&address.to_string()).l4_buffer(L4BufferSettings::unbuffered());
+            ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::unbuffered());
         service.add_listener(listener);
     }
     let mut last = serve_admin(config, admin, &live);
@@ -173,6 +175,19 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     });
     // `life` has ended the audit file.
     Ok(())
+}
+
+/// Holds the audit file's lock, where the process that hands over does not: that one may itself have taken over a moment
+/// ago. With the lock the file would count as one that nobody writes, and be put in order while somebody does.
+fn hold_audit_file(config: &Config) -> Option<std::fs::File> {
+    let path = config.audit.file.as_ref()?;
+    // Opening a named pipe would wait for its other end.
+    std::fs::metadata(path)
+        .ok()
+        .filter(std::fs::Metadata::is_file)?;
+    let file = std::fs::File::open(path).ok()?;
+    file.try_lock().ok()?;
+    Some(file)
 }
 
 /// As many files as the system gives: a connection through Sealgate takes two.
@@ -220,7 +235,13 @@ fn server(config: &Config, upgrade_socket: Option<&Path>, upgrade: bool) -> Serv
 
 /// Where the listeners are handed over, whatever the process' folder is.
 fn absolute(config: &Config) -> Result<Option<PathBuf>, StartError> {
-    let path = config.upgrade_socket.as_ref().map(std::path::absolute);
+    let named = |path: &PathBuf| {
+        let path = std::path::absolute(path)?;
+        // Too long a name is an error here, and a panic in pingora.
+        std::os::unix::net::SocketAddr::from_pathname(&path)?;
+        Ok(path)
+    };
+    let path = config.upgrade_socket.as_ref().map(named);
     path.transpose().map_err(StartError::UpgradeSocket)
 }
 

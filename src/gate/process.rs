@@ -14,8 +14,9 @@ use super::{
     store::Uses,
 };
 use crate::{
-    audit::{AuditError, AuditSink, Event, Metrics},
+    audit::{AuditError, AuditSink, Event, Metrics, Reason},
     config::{Config, WhenBlocked},
+    s3::Operation,
 };
 
 /// How long an end waits for the rest of a head, or for a client that may still be sending after its refusal.
@@ -35,6 +36,8 @@ pub struct Process {
     pub held: Pool,
     /// Who is connected.
     pub connections: Arc<Connections>,
+    /// Who is connected to listeners that serve health alone: they must answer when there are too many clients.
+    pub probes: Arc<Connections>,
     /// How requests came by their connections to the store.
     pub store_uses: Arc<Uses>,
     /// What stays of the configuration with which it started.
@@ -66,6 +69,7 @@ impl Process {
             ids: Ids::default(),
             held: Pool::default(),
             connections: Arc::default(),
+            probes: Arc::default(),
             store_uses: Arc::default(),
             fixed: Fixed::of(config),
             active: AtomicUsize::new(0),
@@ -83,6 +87,14 @@ impl Process {
     /// The line could not be written, and the configuration says that requests are refused then.
     pub fn record(&self, event: &Event<'_>, durable: bool) -> Result<(), AuditError> {
         self.metrics.observe(event);
+        tracing::debug!(
+            request_id = event.request_id,
+            operation = event.operation.map_or("unknown", Operation::name),
+            decision = event.decision.as_str(),
+            reason = event.reason.map(Reason::as_str),
+            status = event.status,
+            "a request ended"
+        );
         match self.audit.record(event, durable) {
             Err(error) if durable && self.when_blocked == WhenBlocked::Refuse => Err(error),
             _ => Ok(()),

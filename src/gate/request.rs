@@ -2,7 +2,10 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -135,6 +138,16 @@ pub struct Ctx {
     answered: bool,
     recorded: bool,
     _active: Active,
+    of_source: Option<OfSource>,
+}
+
+/// A request that counts among those of its client's address until this is dropped.
+struct OfSource(Arc<AtomicU64>);
+
+impl Drop for OfSource {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Ctx {
@@ -177,7 +190,18 @@ impl Ctx {
             answered: false,
             recorded: false,
             _active: shared.process.enter(),
+            of_source: None,
         }
+    }
+
+    /// Notes whose request it is; how many it has under way, this one included.
+    pub fn come_from(&mut self, client: &Arc<Client>) -> u64 {
+        self.client = Some(Arc::clone(client));
+        let Some(requests) = &client.requests else {
+            return 0;
+        };
+        self.of_source = Some(OfSource(Arc::clone(requests)));
+        requests.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Notes a denial, enforced or only reported.

@@ -1,6 +1,7 @@
 //! What a configuration makes of the gate.
 
 use std::{
+    net::IpAddr,
     panic::catch_unwind,
     path::PathBuf,
     sync::Arc,
@@ -13,7 +14,6 @@ use pingora::connectors::ConnectorOptions;
 use super::{
     MOST_FIELDS, StartError,
     confirm::Confirmer,
-    connections::Most,
     door::DoorLimits,
     enter::Entries,
     linger::Linger,
@@ -49,10 +49,14 @@ pub struct Shared {
     pub masked: serde_json::Value,
     /// What of it takes effect after a restart.
     pub needs_restart: Vec<&'static str>,
-    /// How many clients may be connected.
-    pub most: Most,
+    /// Connections at a time at most.
+    pub most: Option<u64>,
+    /// Of one address.
+    pub most_of_one: Option<u64>,
     /// Requests at a time at most.
     pub most_requests: Option<u64>,
+    /// Of one address.
+    pub most_requests_of_one: Option<u64>,
     /// Bytes of a request's body at most.
     pub body_bytes: Option<u64>,
     /// The least speed of a request's body.
@@ -129,6 +133,12 @@ impl Shared {
         ))
     }
 
+    /// Whether what this peer says of its client counts.
+    #[must_use]
+    pub fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
     fn new(
         config: &Config,
         process: Arc<Process>,
@@ -144,11 +154,10 @@ impl Shared {
             masked: process.fixed.masked(config, entries.listeners()),
             needs_restart: process.fixed.changed(config),
             process,
-            most: Most {
-                all: limits.connections,
-                from_one: limits.connections_per_source,
-            },
+            most: limits.connections,
+            most_of_one: limits.connections_per_source,
             most_requests: limits.requests,
+            most_requests_of_one: limits.requests_per_source,
             body_bytes: limits.body_bytes,
             body_rate: limits.body_rate,
             door: DoorLimits {

@@ -41,6 +41,9 @@ impl Exchange<'_> {
             next = next.min(rate.after.saturating_sub(self.client_time));
             next = next.max(LOOK_EVERY);
         }
+        if let Some(since) = self.saying {
+            next = next.min(store.saturating_sub(since.elapsed()));
+        }
         // Whose turn it is may change meanwhile.
         next.min(store).min(door.idle_timeout)
     }
@@ -53,7 +56,11 @@ impl Exchange<'_> {
             return Ok(());
         }
         let still = self.moved.elapsed();
-        if self.store_owes() && still >= self.request.shared.response_timeout {
+        let store = self.request.shared.response_timeout;
+        // A head that comes in drops is no answer either.
+        let drips = matches!(self.answer, Answer::Head)
+            && self.saying.is_some_and(|since| since.elapsed() >= store);
+        if drips || (self.store_owes() && still >= store) {
             return Err(Fault::StoreSilent);
         }
         if self.client_owes() && still >= door.idle_timeout {

@@ -15,6 +15,12 @@ use crate::{
 };
 
 impl Exchange<'_> {
+    /// Whether the answer to a write does not say itself what must be confirmed.
+    pub(super) fn is_unconfirmed(&self, head: &ResponseHead, demanded: &Demanded) -> bool {
+        confirm::is_success(self.request.ctx.operation, head.status)
+            && !confirm::is_echoed(&self.heard[..head.len], demanded)
+    }
+
     /// The final response begins once it is clear that the store did as was demanded. Until then it is held back whole.
     pub(super) async fn begin_confirmed(
         &mut self,
@@ -22,19 +28,8 @@ impl Exchange<'_> {
         demanded: &Demanded,
     ) -> Result<(), Fault> {
         let raw = &self.heard[..head.len];
-        let operation = self.request.ctx.operation;
-        if !confirm::is_success(operation, head.status) || confirm::is_echoed(raw, demanded) {
-            return self.begin(head);
-        }
         let mut answered = Answered::of(raw);
-        // What was said before the answer is the client's already.
-        self.wait(|this| this.down.is_clear()).await?;
-        self.held = Some(usize::MAX);
-        self.begin(head)?;
-        self.hold_no_more_than_allowed()?;
-        self.wait(|this| matches!(this.answer, Answer::Done) || this.held.is_none())
-            .await?;
-        let Some(start) = self.held.take() else {
+        let Some(start) = self.hold(head).await? else {
             return Ok(());
         };
         answered.body = self.held_body(head, start)?;
@@ -54,17 +49,50 @@ impl Exchange<'_> {
         self.complete()
     }
 
+    /// Whether a client cannot tell the end of the answer to its write from an answer that is broken off: HTTP/1.0
+    /// knows no chunks.
+    pub(super) fn ends_silently(&self, head: &ResponseHead) -> bool {
+        matches!(head.framing, Framing::Chunked | Framing::Close)
+            && !self.request.http11
+            && !self.client.stream.is_unchunked()
+            && !self.request.parsed.method.is_safe()
+    }
+
+    /// Such an answer leaves whole, after its line.
+    pub(super) async fn begin_whole(&mut self, head: &ResponseHead) -> Result<(), Fault> {
+        // It is confirmed, if it had to be.
+        self.demanded = None;
+        match self.hold(head).await? {
+            Some(_) => self.complete(),
+            None => Ok(()),
+        }
+    }
+
+    /// Holds a response back until all of it is there; where its body begins in `down`. `None`: it was let go before.
+    async fn hold(&mut self, head: &ResponseHead) -> Result<Option<usize>, Fault> {
+        // What was said before the answer is the client's already.
+        self.wait(|this| this.down.is_clear()).await?;
+        self.held = Some(usize::MAX);
+        self.begin(head)?;
+        self.hold_no_more_than_allowed()?;
+        self.wait(|this| matches!(this.answer, Answer::Done) || this.held.is_none())
+            .await?;
+        Ok(self.held.take())
+    }
+
     /// Lets a response go, or refuses it, of which more is held back than `limits.xml_bytes`.
     pub(super) fn hold_no_more_than_allowed(&mut self) -> Result<(), Fault> {
         let shared = self.request.shared;
-        let (Some(start), Some(unconfirmed)) = (self.held, self.demanded) else {
+        let Some(start) = self.held else {
             return Ok(());
         };
         if self.down.bytes.len().saturating_sub(start) <= shared.xml_bytes {
             return Ok(());
         }
-        confirm::too_long(shared, self.request.ctx, unconfirmed)
-            .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
+        if let Some(unconfirmed) = self.demanded {
+            confirm::too_long(shared, self.request.ctx, unconfirmed)
+                .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
+        }
         self.held = None;
         match self.answer {
             Answer::Done => self.complete(),
