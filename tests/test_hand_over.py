@@ -59,7 +59,8 @@ def serves(proxy, seconds: float):
 
 
 @pytest.mark.parametrize("what", ["admin", "audit"])
-def test_what_cannot_begin_never_asks_for_the_listeners(pair, what):
+def test_what_cannot_begin(pair, what):
+    """It never asks for the listeners."""
     proxy, start = pair
     with socket.create_server(("127.0.0.1", 0)) as busy:
         address = f"127.0.0.1:{busy.getsockname()[1]}"

@@ -34,6 +34,8 @@ pub struct Listening {
     process: Arc<Process>,
     sockets: Arc<OnceLock<ListenFds>>,
     last: Option<Last>,
+    /// Whether another process may be writing the audit file.
+    follows: bool,
 }
 
 impl Listening {
@@ -51,6 +53,7 @@ impl Listening {
             process,
             sockets,
             last: Some(last),
+            follows: false,
         }
     }
 
@@ -75,8 +78,10 @@ impl Listening {
     /// Ends the process.
     fn give_up(&self, why: &dyn Display) -> ! {
         tracing::error!("{why}");
-        // Nothing was served, so the file is as the earlier run left it.
-        let _ = self.process.audit.end();
+        if !self.follows {
+            // Nothing was served, so the file is as the earlier run left it.
+            let _ = self.process.audit.end();
+        }
         std::process::exit(1);
     }
 }
@@ -93,6 +98,7 @@ impl pingora::services::Service for Listening {
             return;
         };
         let names = self.names();
+        self.follows = sockets.lock().get(successor::NAME).is_some();
         let confirmation = match Confirmation::take(&sockets, &names) {
             Ok(confirmation) => confirmation,
             Err(error) => self.give_up(&format_args!(
