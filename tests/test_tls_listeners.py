@@ -222,9 +222,11 @@ def test_certificates_change_under_open_connections(scratch, pki, store, tmp_pat
         assert proxy.metric(reloads, result="applied") == 1
         point("broken")
         wait_until("the refusal", lambda: proxy.metric(reloads, result="refused") == 1, 5)
+        assert proxy.metric("sealgate_tls_certificates_refused") == 1
         assert serial(proxy, pki) == second
         point("one")
         wait_until("the first again", lambda: serial(proxy, pki) == first, 5)
+        assert proxy.metric("sealgate_tls_certificates_refused") == 0
         open_wire.request("GET", "/open/k")
         assert open_wire.answer("GET").status == 200
 

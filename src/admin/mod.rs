@@ -69,6 +69,7 @@ impl Admin {
             generation: current.generation,
             since: current.since,
             outdated: self.live.refused().is_some(),
+            certificates_refused: current.entries.refused(),
         });
         match process.metrics.encode(Some(&process.audit)) {
             Ok(text) => Answer(

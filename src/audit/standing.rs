@@ -23,6 +23,8 @@ pub struct Standing {
     pub since: SystemTime,
     /// Whether the file's has errors, and is not in force therefore.
     pub outdated: bool,
+    /// Listeners whose changed certificates cannot be used.
+    pub certificates_refused: usize,
 }
 
 /// The gauges that show it.
@@ -36,6 +38,7 @@ pub struct Gauges {
     loaded: Gauge,
     age: Gauge,
     outdated: IntGauge,
+    certificates_refused: IntGauge,
 }
 
 impl Gauges {
@@ -92,6 +95,10 @@ impl Gauges {
                 "sealgate_config_refused",
                 "1 while the configuration in the file has errors and is not in force.",
             )?,
+            certificates_refused: whole(
+                "sealgate_tls_certificates_refused",
+                "Listeners whose changed certificates cannot be used, so that they show the old ones.",
+            )?,
         })
     }
 
@@ -108,6 +115,8 @@ impl Gauges {
         self.requests.set(whole(now.requests));
         self.generation.set(whole(now.generation));
         self.outdated.set(i64::from(now.outdated));
+        self.certificates_refused
+            .set(whole(now.certificates_refused as u64));
         let since = now.since.duration_since(UNIX_EPOCH);
         self.loaded.set(since.map_or(0.0, |t| t.as_secs_f64()));
         let age = now.since.elapsed();

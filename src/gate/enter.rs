@@ -92,6 +92,13 @@ impl Entries {
         }
     }
 
+    /// Listeners whose changed certificates cannot be used.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        let all = self.all.iter().filter_map(|entry| entry.tls.as_ref());
+        all.filter(|tls| tls.is_refused()).count()
+    }
+
     /// The listener that a connection came to. None where the configuration has it no more.
     pub fn of(&self, stream: &Stream) -> Option<&Entry> {
         if let [only] = &self.all[..] {

@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,8 @@ pub struct Tls {
     protocols: Vec<Vec<u8>>,
     current: ArcSwap<ServerConfig>,
     stamps: Mutex<Vec<Stamp>>,
+    /// Whether the files as they are now cannot be used.
+    refused: AtomicBool,
 }
 
 /// A connection that has been set up.
@@ -52,6 +57,7 @@ impl Tls {
         Ok(Self {
             current: ArcSwap::from_pointee(server_config(source, protocols.clone())?),
             stamps: Mutex::new(stamps),
+            refused: AtomicBool::new(false),
             source: source.clone(),
             protocols,
         })
@@ -67,7 +73,9 @@ impl Tls {
         }
         *seen = now;
         let cert = self.source.cert.display();
-        match server_config(&self.source, self.protocols.clone()) {
+        let read = server_config(&self.source, self.protocols.clone());
+        self.refused.store(read.is_err(), Ordering::Release);
+        match read {
             Ok(config) => {
                 self.current.store(Arc::new(config));
                 metrics.certificates_reloaded(Reload::Applied);
@@ -78,6 +86,12 @@ impl Tls {
                 tracing::error!(%cert, %error, "changed certificates cannot be used; the old ones stay in force");
             }
         }
+    }
+
+    /// Whether the files as they are now cannot be used, so that older certificates are shown.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
     }
 
     /// Shakes hands. `None`: there is no connection, and that is counted.
