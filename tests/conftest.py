@@ -22,6 +22,7 @@ os.environ.update(
 )
 
 from harness.fakestore import FakeStore  # noqa: E402
+from harness.life import OPEN  # noqa: E402
 from harness.rules import RULES  # noqa: E402
 from harness.sealgate import Sealgate  # noqa: E402
 from harness.stores import STORES  # noqa: E402
@@ -111,3 +112,19 @@ def gates(scratch, _fake):
 def wire(gate):
     with Wire(gate.address) as connection:
         yield connection
+
+
+@pytest.fixture
+def own(scratch, fake, request):
+    """Sealgate of this test's own, with nothing demanded."""
+    folder = scratch / request.node.name.replace("[", "-").replace("]", "")
+    started = []
+
+    def start(**more):
+        proxy = Sealgate(folder, fake.endpoint, more.pop("rules", OPEN), **more)
+        started.append(proxy)
+        return proxy.start()
+
+    yield start
+    for proxy in started:
+        proxy.stop()

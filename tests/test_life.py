@@ -4,6 +4,7 @@ import concurrent.futures
 import http.client
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -14,57 +15,13 @@ import time
 import pytest
 import yaml
 
-from harness.process import Process, wait_until
+from harness.certificates import Authority
+from harness.life import OPEN, STRICT, generation, hang_up, in_force, put, write
+from harness.process import Process, free_port, wait_until
 from harness.rules import EXPECT, SSE
-from harness.sealgate import Sealgate
+from harness.secure import secure
 from harness.tools import sealgate
-from harness.wire import Wire
-
-OPEN = [{"bucket": "*"}]
-STRICT = [{"bucket": "*", "require": "any"}]
-
-
-@pytest.fixture
-def own(scratch, fake, request):
-    """Sealgate of this test's own, with nothing demanded."""
-    folder = scratch / request.node.name.replace("[", "-").replace("]", "")
-    started = []
-
-    def start(**more):
-        proxy = Sealgate(folder, fake.endpoint, more.pop("rules", OPEN), **more)
-        started.append(proxy)
-        return proxy.start()
-
-    yield start
-    for proxy in started:
-        proxy.stop()
-
-
-def put(proxy, *lines, body=b"x") -> int:
-    with Wire(proxy.address) as wire:
-        wire.request("PUT", "/b/k", *lines, body=body)
-        return wire.final("PUT")[1].status
-
-
-def write(proxy, **more):
-    """Changes the configuration's file in one step."""
-    proxy.config.update(more)
-    new = proxy.config_file.with_suffix(".new")
-    new.write_text(yaml.safe_dump(proxy.config, sort_keys=False))
-    new.rename(proxy.config_file)
-
-
-def generation(proxy) -> int:
-    status, text = proxy.admin("/config")
-    return json.loads(text)["generation"] if status == 200 else 0
-
-
-def in_force(proxy, number: int):
-    wait_until(f"generation {number}", lambda: generation(proxy) == number, 10)
-
-
-def hang_up(proxy):
-    os.kill(proxy.process.pid, signal.SIGHUP)
+from harness.wire import Wire, exchange
 
 
 @pytest.mark.parametrize("how", ["signal", "file"])
@@ -390,3 +347,85 @@ def test_expect_is_denied_after_a_reload(own):
         wire.request("PUT", "/b/k", EXPECT, length=1000)
         before, answer = wire.final("PUT")
         assert not before and answer.status == 403
+
+
+def test_listeners_are_matched_by_address(own, scratch):
+    """TLS on one that is open takes effect at once, though another is added, which needs a restart; and so it is said."""
+    proxy = own()
+    pki = Authority(scratch / "life", "ca")
+    cert, key = pki.issue("server", "DNS:localhost")
+    added = f"127.0.0.1:{free_port()}"
+    tls = {"address": proxy.address, "tls": {"cert": str(cert), "key": str(key)}}
+    write(proxy, listen=[{"address": added}, tls])
+    in_force(proxy, 2)
+    with secure(proxy.address, pki.cert) as wire:
+        wire.request("PUT", "/b/k", body=b"x")
+        assert wire.final("PUT")[1].status == 200
+    assert not exchange(proxy.address, b"GET /b/k HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(b"HTTP")
+    shown = json.loads(proxy.admin("/config")[1])
+    assert shown["needs_restart"] == ["listen[].address"]
+    assert [(one["address"], one["tls"] is not None) for one in shown["config"]["listen"]] == [(proxy.address, True)]
+    # What the file does not name any more stays open as it is.
+    write(proxy, listen=[{"address": added}])
+    in_force(proxy, 3)
+    with secure(proxy.address, pki.cert) as wire:
+        wire.request("GET", "/b/k")
+        assert wire.final("GET")[1].status == 200
+
+
+def test_what_is_in_force_is_shown(own):
+    proxy = own()
+    before = json.loads(proxy.admin("/config")[1])
+    assert before["needs_restart"] == []
+    audit = {**proxy.config["audit"], "file": "other.jsonl"}
+    write(proxy, audit=audit, admin={"address": "127.0.0.1:1"}, shutdown={"drain": "7s"}, upgrade_socket="u.sock", rules=STRICT)
+    in_force(proxy, 2)
+    after = json.loads(proxy.admin("/config")[1])
+    names = ["admin", "audit", "shutdown.drain", "upgrade_socket"]
+    assert after["needs_restart"] == names
+    assert f"after a restart: {', '.join(names)}\n" in proxy.admin("/readyz")[1]
+    for name in ("admin", "audit", "shutdown"):
+        assert after["config"][name] == before["config"][name], name
+    assert after["config"]["rules"] != before["config"]["rules"]
+
+
+def test_admin_clients_that_do_not_read_make_room(own):
+    proxy = own()
+    clients = []
+    try:
+        for _ in range(64):
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", proxy.admin_port))
+            client.setblocking(False)
+            clients.append(client)
+            try:
+                for _ in range(200):
+                    client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+            except (BlockingIOError, ConnectionError):
+                pass
+        for _ in range(10):
+            assert proxy.admin("/healthz")[0] == 200 and proxy.admin("/readyz")[0] == 200
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_out_of_file_descriptors_the_admin_port_rests(own):
+    proxy = own()
+    pid = proxy.process.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), limits[1]))
+    with socket.create_connection(("127.0.0.1", proxy.admin_port)):
+        time.sleep(0.5)
+        before = _ticks(pid)
+        time.sleep(2)
+        assert _ticks(pid) - before < 0.5 * os.sysconf("SC_CLK_TCK")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        wait_until("an answer", lambda: proxy.admin("/healthz")[0] == 200, 5)
+
+
+def _ticks(pid: int) -> int:
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])

@@ -4,11 +4,11 @@
 
 mod serve;
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use http::{Method, Response, StatusCode, header};
 
-pub use serve::{set_log_level, start};
+pub use serve::{reserve, set_log_level, start};
 
 use crate::{audit::Standing, gate::Live};
 
@@ -90,13 +90,24 @@ impl Admin {
         if let Some(why) = process.unready() {
             return Answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n"));
         }
-        let generation = self.live.current().generation;
-        let text = match self.live.refused() {
+        let current = self.live.current();
+        let generation = current.generation;
+        let mut text = match self.live.refused() {
             None => format!("ready\nconfiguration: generation {generation}\n"),
             Some(errors) => format!(
                 "ready\nconfiguration: generation {generation}; the file has changed since and has errors, so it is not in force:\n{errors}\n"
             ),
         };
+        if !current.needs_restart.is_empty() {
+            let names = current.needs_restart.join(", ");
+            let _ = writeln!(text, "changed, and in force after a restart: {names}");
+        }
+        if let Some(why) = process.not_handed_over() {
+            let _ = writeln!(
+                text,
+                "the last hand-over failed, and this process went on: {why}"
+            );
+        }
         Answer(StatusCode::OK, TEXT, text)
     }
 
@@ -107,6 +118,7 @@ impl Admin {
             "generation": current.generation,
             "since": since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             "refused": self.live.refused(),
+            "needs_restart": current.needs_restart,
             "config": current.masked,
         });
         Answer(StatusCode::OK, "application/json", format!("{config:#}\n"))

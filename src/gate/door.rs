@@ -27,6 +27,7 @@ use super::{
     request::Ctx,
     shared::Shared,
 };
+use crate::audit::Lingered;
 use crate::config::Serve;
 use crate::http1::head::{Framing, Head, HeadError, HeadLimits, examine};
 
@@ -77,7 +78,7 @@ impl ServerApp for Door {
         let peer = Client::of(&stream).ip;
         let relayed = is_relayed(&gate, &stream, peer);
         // Whoever opens too many is not answered: it must not cost an answer each.
-        let connections = match gate.entries.of(&stream)?.serve {
+        let connections = match gate.entries.of(&stream)?.listener.serve {
             Serve::All => &live.process.connections,
             Serve::Health => &live.process.probes,
         };
@@ -188,7 +189,11 @@ pub async fn request(
 }
 
 async fn linger(gate: &Shared, rest: Rest) {
-    let ended = gate.door.linger.close(rest.stream).await;
+    let ended = tokio::select! {
+        biased;
+        ended = gate.door.linger.close(rest.stream) => ended,
+        () = gate.process.gives_up() => Lingered::Time,
+    };
     gate.process.metrics.lingered(ended);
 }
 
@@ -211,9 +216,11 @@ async fn arrival(rest: &mut Rest, limits: &DoorLimits, process: &Process, first:
             }
         }
     };
-    timeout(limits.header_timeout, whole)
-        .await
-        .unwrap_or(Arrival::TimedOut)
+    tokio::select! {
+        biased;
+        arrived = timeout(limits.header_timeout, whole) => arrived.unwrap_or(Arrival::TimedOut),
+        () = process.gives_up() => Arrival::Gone,
+    }
 }
 
 /// What has arrived; `None` while it is incomplete.

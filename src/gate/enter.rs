@@ -1,10 +1,6 @@
 //! From an accepted connection to one that HTTP is spoken on: which listener it came to, the PROXY protocol's header, TLS.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::{Buf, BytesMut};
 use pingora::protocols::Stream;
@@ -26,17 +22,30 @@ use crate::{
 
 /// A listener, as a configuration has it.
 pub struct Entry {
-    address: SocketAddr,
-    proxy_protocol: bool,
-    /// What it serves.
-    pub serve: Serve,
+    /// Its part of the configuration.
+    pub listener: Listener,
     tls: Option<Tls>,
 }
 
-/// All listeners of a configuration.
+impl Entry {
+    fn new(listener: &Listener) -> Result<Arc<Self>, StartError> {
+        let tls = listener
+            .tls
+            .as_ref()
+            .map(|tls| Tls::new(tls, protocols(listener)));
+        Ok(Arc::new(Self {
+            listener: listener.clone(),
+            tls: tls.transpose().map_err(|source| StartError::Tls {
+                address: listener.address,
+                source,
+            })?,
+        }))
+    }
+}
+
+/// All listeners that are open.
 pub struct Entries {
-    all: Vec<Entry>,
-    source: Vec<Listener>,
+    all: Vec<Arc<Entry>>,
 }
 
 impl Entries {
@@ -45,41 +54,35 @@ impl Entries {
     /// # Errors
     /// They cannot be used.
     pub fn new(config: &Config) -> Result<Self, StartError> {
-        let entry = |listener: &Listener| {
-            let tls = listener
-                .tls
-                .as_ref()
-                .map(|tls| Tls::new(tls, protocols(listener)));
-            Ok(Entry {
-                address: listener.address,
-                proxy_protocol: listener.proxy_protocol,
-                serve: listener.serve,
-                tls: tls.transpose().map_err(|source| StartError::Tls {
-                    address: listener.address,
-                    source,
-                })?,
-            })
-        };
+        let all = config.listen.iter().map(Entry::new);
         Ok(Self {
-            all: config
-                .listen
-                .iter()
-                .map(entry)
-                .collect::<Result<_, StartError>>()?,
-            source: config.listen.clone(),
+            all: all.collect::<Result<_, StartError>>()?,
         })
     }
 
-    /// Those of the configuration that takes this one's place. Where its addresses are others, these stay: nobody listens there.
+    /// The same addresses as the configuration that takes this one's place has them. What it does not name stays as it is,
+    /// and what it adds is nobody's before a restart.
     ///
     /// # Errors
     /// As [`Entries::new`].
-    pub fn after(self: &Arc<Self>, config: &Config) -> Result<Arc<Self>, StartError> {
-        let now = config.listen.iter().map(|l| l.address);
-        if self.source == config.listen || !self.source.iter().map(|l| l.address).eq(now) {
-            return Ok(Arc::clone(self));
-        }
-        Self::new(config).map(Arc::new)
+    pub fn after(&self, config: &Config) -> Result<Arc<Self>, StartError> {
+        let after = |entry: &Arc<Entry>| {
+            let before = &entry.listener;
+            let now = config.listen.iter().find(|l| l.address == before.address);
+            match now.filter(|now| *now != before) {
+                Some(now) => Entry::new(now),
+                None => Ok(Arc::clone(entry)),
+            }
+        };
+        let all = self.all.iter().map(after);
+        Ok(Arc::new(Self {
+            all: all.collect::<Result<_, StartError>>()?,
+        }))
+    }
+
+    /// What they do.
+    pub fn listeners(&self) -> Vec<Listener> {
+        self.all.iter().map(|e| e.listener.clone()).collect()
     }
 
     /// Reads certificates again whose files have changed; to be called now and then.
@@ -104,12 +107,18 @@ impl Entries {
         let socket = stream.get_socket_digest()?;
         let local = *socket.local_addr()?.as_inet()?;
         let ip = local.ip().to_canonical();
-        let of_port = || self.all.iter().filter(|e| e.address.port() == local.port());
+        let of_port = || {
+            let all = self.all.iter().map(AsRef::as_ref);
+            all.filter(|e: &&Entry| e.listener.address.port() == local.port())
+        };
         let everywhere = |v4: bool| {
-            of_port().find(move |e| e.address.ip().is_unspecified() && e.address.is_ipv4() == v4)
+            of_port().find(move |e| {
+                let address = e.listener.address;
+                address.ip().is_unspecified() && address.is_ipv4() == v4
+            })
         };
         of_port()
-            .find(|e| e.address.ip().to_canonical() == ip)
+            .find(|e| e.listener.address.ip().to_canonical() == ip)
             .or_else(|| everywhere(ip.is_ipv4()))
             .or_else(|| everywhere(false))
     }
@@ -117,7 +126,11 @@ impl Entries {
 
 /// Whether a connection is to begin with the header of a trusted relay: its peer is not the client.
 pub fn is_relayed(shared: &Shared, stream: &Stream, peer: IpAddr) -> bool {
-    shared.is_trusted(peer) && shared.entries.of(stream).is_some_and(|e| e.proxy_protocol)
+    shared.is_trusted(peer)
+        && shared
+            .entries
+            .of(stream)
+            .is_some_and(|e| e.listener.proxy_protocol)
 }
 
 /// What a listener offers by ALPN, best first. Health is asked for in HTTP/1 alone.
@@ -140,14 +153,22 @@ pub struct Entered {
 }
 
 /// Takes a connection in. `None`: it is to be closed.
-pub async fn enter(shared: &Shared, mut stream: Stream) -> Option<Entered> {
+pub async fn enter(shared: &Shared, stream: Stream) -> Option<Entered> {
+    tokio::select! {
+        biased;
+        entered = take_in(shared, stream) => entered,
+        () = shared.process.gives_up() => None,
+    }
+}
+
+async fn take_in(shared: &Shared, mut stream: Stream) -> Option<Entered> {
     let entry = shared.entries.of(&stream)?;
     let metrics = &shared.process.metrics.transport;
     let within = shared.door.header_timeout;
     let mut client = Client::of(&stream);
     let mut ahead = BytesMut::new();
     let mut told = Terminated::Silent;
-    if entry.proxy_protocol && shared.is_trusted(client.ip) {
+    if entry.listener.proxy_protocol && shared.is_trusted(client.ip) {
         match proxy_header(&mut stream, &mut ahead, within).await {
             Ok(header) => {
                 ahead.advance(header.len);
@@ -191,7 +212,7 @@ pub async fn enter(shared: &Shared, mut stream: Stream) -> Option<Entered> {
     Some(Entered {
         client,
         rest,
-        serve: entry.serve,
+        serve: entry.listener.serve,
     })
 }
 

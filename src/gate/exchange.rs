@@ -67,6 +67,8 @@ pub enum Fault {
     Unconfirmed(Box<Own>),
     /// The audit line could not be written.
     Unrecorded,
+    /// The process ends.
+    Cut,
 }
 
 /// An exchange that failed.

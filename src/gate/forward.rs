@@ -56,6 +56,13 @@ impl After {
     }
 }
 
+/// The process ends: the connection is cut off, whatever the client has got.
+const CUT: Failed = Failed {
+    fault: Fault::Cut,
+    begun: true,
+    heard: true,
+};
+
 /// Sends a request on whose head stands at the start of `rest.ahead`; `keep`: the connection may be kept.
 pub async fn forward(
     shared: &Shared,
@@ -74,7 +81,10 @@ pub async fn forward(
     };
     onward(&raw[head.skip..], how, &mut up);
     let mut upload = Upload::new(head.framing, ctx.inspector.take());
-    let outcome = async {
+    let work = async {
+        if shared.process.is_over() {
+            return Err(CUT);
+        }
         if upload.holds_back() {
             inspect(shared, rest, head, parsed, ctx, &mut upload, &mut up).await?;
         }
@@ -87,8 +97,12 @@ pub async fn forward(
             keep,
         };
         exchange(request, rest, head, &mut upload, up).await
-    }
-    .await;
+    };
+    let outcome = tokio::select! {
+        biased;
+        outcome = work => outcome,
+        () = shared.process.is_cut() => Err(CUT),
+    };
     match outcome {
         Ok(true) => After::Keep,
         Ok(false) if upload.is_done() => After::of(rest, head, parsed),
@@ -287,5 +301,12 @@ fn answer(fault: Fault) -> Answer {
         ),
         Fault::Refused(Refused::Inspected(answer)) | Fault::Unconfirmed(answer) => *answer,
         Fault::Unrecorded => Answer::unrecorded(),
+        // Never sent: the connection ends.
+        Fault::Cut => error(
+            ErrorCode::ServiceUnavailable,
+            "The gateway is ending. Please try again.",
+            Reason::Limit,
+        )
+        .because("the process ended before the request did".to_owned()),
     }
 }

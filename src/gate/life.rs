@@ -1,19 +1,30 @@
 //! Signals: what ends the process, hands it over, or has it read its configuration again.
 
 use std::{
-    path::PathBuf,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
-use tokio::signal::unix::{SignalKind, signal};
+use pingora::server::{ListenFds, ShutdownSignal, ShutdownSignalWatch};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    time::sleep_until,
+};
 
-use super::{Live, reload::Trigger};
+use super::{
+    Live,
+    reload::Trigger,
+    successor::{self, Word},
+};
 
-/// pingora goes on listening for so long after it has handed its listeners over, so that the new process can begin.
-const HAND_OVER: Duration = Duration::from_secs(5);
+/// How long a new process may take to say that it serves. Its word counts later, too.
+const HAND_OVER: Duration = Duration::from_secs(10);
+/// How long requests that are cut off have for their audit lines.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Waits for a signal.
 pub struct Signals {
@@ -23,6 +34,8 @@ pub struct Signals {
     pub drain: Duration,
     /// Where a new process waits for the listeners.
     pub upgrade_socket: Option<PathBuf>,
+    /// The listeners, once they are open.
+    pub sockets: Arc<OnceLock<ListenFds>>,
     /// Has the configuration read again.
     pub reload: Trigger,
 }
@@ -39,79 +52,175 @@ impl ShutdownSignalWatch for Signals {
             signal(SignalKind::hangup()),
         ) else {
             tracing::error!("signals cannot be waited for; the process ends");
+            self.end_now().await;
             return ShutdownSignal::FastShutdown;
         };
+        let (tell, mut told) = unbounded_channel();
+        let mut sent = 0;
+        // Until when a new process should have said that it serves.
+        let mut patience = None;
         loop {
+            let late = patience.unwrap_or_else(tokio::time::Instant::now);
             tokio::select! {
                 _ = hang_up.recv() => self.reload.now(),
-                _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+                _ = interrupt.recv() => {
+                    self.end_now().await;
+                    return ShutdownSignal::FastShutdown;
+                }
                 _ = terminate.recv() => {
                     tracing::info!(within = ?self.drain, "ending: requests under way may finish");
-                    self.leave(Duration::ZERO);
-                    return ShutdownSignal::GracefulTerminate;
+                    break;
                 }
-                _ = quit.recv() => if self.has_successor() {
-                    tracing::info!(within = ?self.drain, "handing the listeners over, then ending: requests under way may finish");
-                    self.live.process.hand_over();
-                    self.leave(HAND_OVER + Duration::from_secs(1));
-                    return ShutdownSignal::GracefulUpgrade;
-                },
+                _ = quit.recv() => {
+                    if patience.is_some() {
+                        tracing::warn!("a hand-over is under way already; nothing is done");
+                    } else if self.send(sent + 1, &tell) {
+                        sent += 1;
+                        patience = Some(tokio::time::Instant::now() + HAND_OVER);
+                    }
+                }
+                Some((number, word)) = told.recv() => {
+                    if let Word::Serves = word {
+                        tracing::info!(within = ?self.drain, "the new process serves; ending: requests under way may finish");
+                        self.live.process.hand_over();
+                        break;
+                    }
+                    let why = match word {
+                        Word::NotSent(error) => format!("the listeners could not be sent: {error}"),
+                        _ => "the new process ended before it served; its log says why".to_owned(),
+                    };
+                    if number == sent {
+                        patience = None;
+                        self.stays(why);
+                    }
+                }
+                () = sleep_until(late), if patience.is_some() => {
+                    patience = None;
+                    self.stays(format!("the new process has not said within {HAND_OVER:?} that it serves; this one ends when it does"));
+                }
             }
         }
+        self.leave();
+        // However long that may take, SIGINT ends it at once.
+        let live = Arc::clone(&self.live);
+        tokio::spawn(async move {
+            interrupt.recv().await;
+            std::thread::spawn(move || exit(&live, "SIGINT"));
+        });
+        ShutdownSignal::GracefulTerminate
     }
 }
 
 impl Signals {
-    /// Whether a new process waits for the listeners; without one they would be closed for good.
-    fn has_successor(&self) -> bool {
-        let Some(path) = &self.upgrade_socket else {
+    /// Sends the listeners to the new process and has its word told, with `number`; false: nothing is done.
+    fn send(&self, number: u32, tell: &UnboundedSender<(u32, Word)>) -> bool {
+        let Some(path) = self.upgrade_socket.as_deref().filter(|path| waits_at(path)) else {
+            if self.upgrade_socket.is_none() {
+                tracing::error!(
+                    "SIGQUIT hands the listeners over, and upgrade_socket is not configured; nothing is done"
+                );
+            }
+            return false;
+        };
+        let Some(sockets) = self.sockets.get() else {
             tracing::error!(
-                "SIGQUIT hands the listeners over, and upgrade_socket is not configured; nothing is done"
+                "SIGQUIT hands the listeners over, and they are not open yet; nothing is done"
             );
             return false;
         };
-        // The file alone may be left over from an earlier time; this lists the sockets that are open.
-        let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
-        let name = path.display().to_string();
-        let waits = sockets
-            .lines()
-            .any(|line| line.split(' ').next_back() == Some(&name));
-        if !waits {
-            tracing::error!(
-                socket = name,
-                "SIGQUIT hands the listeners over, and no new process waits at upgrade_socket; start one with `sealgate run --upgrade` first; nothing is done"
-            );
-        }
-        waits
+        tracing::info!("handing the listeners over; this process goes on until the new one serves");
+        self.live.process.hands_over(None);
+        let (sockets, path, tell) = (Arc::clone(sockets), path.to_owned(), tell.clone());
+        std::thread::spawn(move || {
+            // Nobody waits for it where the process ends already.
+            let _ = tell.send((number, successor::send(&sockets, &path)));
+        });
+        true
     }
 
-    /// Ends the process once its connections have ended, or after the time that they are given; `later`: until then
-    /// it goes on as before.
-    fn leave(&self, later: Duration) {
+    /// Says that a hand-over failed, and that this process goes on.
+    fn stays(&self, why: String) {
+        tracing::error!("the hand-over failed, and this process goes on: {why}");
+        self.live.process.hands_over(Some(why));
+    }
+
+    /// Ends the process once its connections have ended, or after the time that they are given.
+    fn leave(&self) {
         let (live, drain) = (Arc::clone(&self.live), self.drain);
+        live.process.drain();
         std::thread::spawn(move || {
-            std::thread::sleep(later);
-            live.process.drain();
             let deadline = Instant::now() + drain;
             while live.process.connections.open() > 0 && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(LOOK_EVERY);
             }
-            let left = live.process.connections.open();
-            if left > 0 {
-                tracing::warn!(
-                    connections = left,
-                    "ended before all connections did: shutdown.drain is over"
-                );
-            }
-            let code = match live.process.audit.end() {
-                Ok(()) => 0,
-                Err(error) => {
-                    tracing::error!(%error, "the last audit lines could not be written");
-                    1
-                }
-            };
-            tracing::info!("ended");
-            std::process::exit(code);
+            exit(&live, "shutdown.drain is over");
         });
     }
+
+    /// Ends what the process does, so that whoever started it can go on.
+    async fn end_now(&self) {
+        let live = Arc::clone(&self.live);
+        let ended =
+            tokio::task::spawn_blocking(move || end(&live, "the process was told to end at once"));
+        if ended.await.is_ok_and(|good| good == Some(false)) {
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Whether a new process waits for the listeners.
+fn waits_at(path: &Path) -> bool {
+    // The file alone may be left over from an earlier time; this lists the sockets that are open.
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let name = path.display().to_string();
+    let waits = sockets
+        .lines()
+        .any(|line| line.split(' ').next_back() == Some(&name));
+    if !waits {
+        tracing::error!(
+            socket = name,
+            "SIGQUIT hands the listeners over, and no new process waits at upgrade_socket; start one with `sealgate run --upgrade` first; nothing is done"
+        );
+    }
+    waits
+}
+
+/// Ends the process now, as [`end`] does.
+fn exit(live: &Live, why: &str) {
+    if let Some(good) = end(live, why) {
+        std::process::exit(i32::from(!good));
+    }
+}
+
+/// Cuts requests under way off, has them write their lines, and ends the audit file; `why`: what is said of them. Whether
+/// all lines are written; `None`: somebody else is at it.
+fn end(live: &Live, why: &str) -> Option<bool> {
+    let process = &live.process;
+    let under_way = process.active();
+    if !process.cut() {
+        return None;
+    }
+    let deadline = Instant::now() + LAST_WORDS;
+    while process.active() > 0 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let without_line = process.active();
+    if under_way > 0 {
+        tracing::warn!(
+            requests = under_way,
+            without_line,
+            "requests under way were cut off: {why}"
+        );
+    }
+    let ended = if without_line == 0 {
+        process.audit.end()
+    } else {
+        // Without the mark of a good end the next run's first line says that lines are missing.
+        process.audit.flush()
+    };
+    if let Err(error) = &ended {
+        tracing::error!(%error, "the last audit lines could not be written");
+    }
+    tracing::info!("ended");
+    Some(ended.is_ok())
 }

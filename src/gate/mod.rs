@@ -11,6 +11,7 @@ mod connections;
 mod door;
 mod enter;
 mod exchange;
+mod fixed;
 mod forward;
 mod h2;
 mod h2_head;
@@ -33,13 +34,14 @@ mod request;
 mod shared;
 mod stamp;
 mod store;
+mod successor;
 mod tls;
 mod upload;
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -53,7 +55,7 @@ use pingora::{
     services::listening::Service,
 };
 
-use listening::Listening;
+use listening::{Last, Listening};
 pub use process::{Live, Process};
 
 use crate::{audit::AuditError, config::Config, tls::MaterialError};
@@ -113,64 +115,79 @@ pub enum Start {
 }
 
 /// Runs the proxy until a signal ends it: SIGTERM after the requests under way, SIGINT at once, SIGQUIT once another
-/// process has taken the listeners over. SIGHUP has the configuration read again.
+/// process has taken the listeners over and serves. SIGHUP has the configuration read again.
 ///
 /// # Errors
 /// It could not start.
 pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     let upgrade_socket = absolute(config)?;
     raise_file_limit(config.limits.connections);
-    let server = match start {
-        Start::Fresh => {
-            free(config)?;
-            server(config, upgrade_socket.as_deref(), false)
-        }
-        Start::Upgrade if upgrade_socket.is_none() => return Err(StartError::NoUpgradeSocket),
-        // Waits here for the listeners.
-        Start::Upgrade => server(config, upgrade_socket.as_deref(), true),
-    };
-    let mut server = server;
+    if start == Start::Upgrade && upgrade_socket.is_none() {
+        return Err(StartError::NoUpgradeSocket);
+    }
+    // All that can fail comes before the listeners are asked for: until then another process may be serving.
+    free(config, start)?;
+    let admin = config.admin.map(|address| {
+        let socket = crate::admin::reserve(address);
+        socket.map_err(|source| StartError::Listen { address, source })
+    });
+    let admin = admin.transpose()?;
+    let held = (start == Start::Upgrade).then(|| hold_audit_file(config));
     let live = Arc::new(Live::new(config, start)?);
+    drop(held);
+    let (reloader, trigger) = reload::Reloader::new(config, Arc::clone(&live));
+    // Waits here for the listeners of another process.
+    let mut server = server(config, upgrade_socket.as_deref(), start == Start::Upgrade);
     let mut service = Service::new("gate".to_owned(), door::Door(Arc::clone(&live)));
-    let addresses: Vec<_> = config
-        .listen
-        .iter()
-        .map(|l| l.address.to_string())
-        .collect();
+    let addresses: Vec<_> = config.listen.iter().map(|l| l.address).collect();
     for address in &addresses {
         // What comes before HTTP, TLS included, is `enter`'s.
-        let listener = ListenerConfig::tcp(address).l4_buffer(L4BufferSettings::unbuffered());
+        let listener =
+            ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::unbuffered());
         service.add_listener(listener);
     }
+    let mut last = serve_admin(config, admin, &live);
+    if start == Start::Fresh {
+        if let Err(error) = last() {
+            let _ = live.process.audit.end();
+            return Err(error);
+        }
+        last = Box::new(|| Ok(()));
+    }
+    let sockets = Arc::new(OnceLock::new());
     server.add_service(Listening::new(
         service,
         addresses.clone(),
         Arc::clone(&live.process),
+        Arc::clone(&sockets),
+        last,
     ));
-    if let Some(address) = config.admin {
-        crate::admin::start(address, Arc::clone(&live))
-            .map_err(|source| StartError::Listen { address, source })?;
-    }
     flush_regularly(&live);
-    let (reloader, trigger) = reload::Reloader::new(config, Arc::clone(&live));
     reloader.start();
-    tracing::info!(
-        listen = ?addresses,
-        store = config.store.endpoint.authority(),
-        rules = config.rules.len(),
-        "serving"
-    );
     server.run(RunArgs {
         shutdown_signal: Box::new(life::Signals {
             live: Arc::clone(&live),
             drain: config.drain,
             upgrade_socket,
+            sockets,
             reload: trigger,
         }),
     });
-    live.process.audit.end()?;
-    tracing::info!("ended");
+    // `life` has ended the audit file.
     Ok(())
+}
+
+/// Holds the audit file's lock, where the process that hands over does not: that one may itself have taken over a moment
+/// ago. With the lock the file would count as one that nobody writes, and be put in order while somebody does.
+fn hold_audit_file(config: &Config) -> Option<std::fs::File> {
+    let path = config.audit.file.as_ref()?;
+    // Opening a named pipe would wait for its other end.
+    std::fs::metadata(path)
+        .ok()
+        .filter(std::fs::Metadata::is_file)?;
+    let file = std::fs::File::open(path).ok()?;
+    file.try_lock().ok()?;
+    Some(file)
 }
 
 /// As many files as the system gives: a connection through Sealgate takes two.
@@ -218,18 +235,41 @@ fn server(config: &Config, upgrade_socket: Option<&Path>, upgrade: bool) -> Serv
 
 /// Where the listeners are handed over, whatever the process' folder is.
 fn absolute(config: &Config) -> Result<Option<PathBuf>, StartError> {
-    let path = config.upgrade_socket.as_ref().map(std::path::absolute);
+    let named = |path: &PathBuf| {
+        let path = std::path::absolute(path)?;
+        // Too long a name is an error here, and a panic in pingora.
+        std::os::unix::net::SocketAddr::from_pathname(&path)?;
+        Ok(path)
+    };
+    let path = config.upgrade_socket.as_ref().map(named);
     path.transpose().map_err(StartError::UpgradeSocket)
 }
 
 /// pingora panics where it cannot listen; asked before, the operator gets a sentence.
-fn free(config: &Config) -> Result<(), StartError> {
+fn free(config: &Config, start: Start) -> Result<(), StartError> {
+    let fresh = start == Start::Fresh;
+    // Where another process hands over, what is in use may be its own: `Listening` and `admin::reserve` tell.
+    let taken = |e: &std::io::Error| fresh || e.kind() != std::io::ErrorKind::AddrInUse;
     let addresses = config.listen.iter().map(|l| l.address).chain(config.admin);
     for address in addresses {
-        std::net::TcpListener::bind(address)
-            .map_err(|source| StartError::Listen { address, source })?;
+        if let Err(source) = std::net::TcpListener::bind(address)
+            && taken(&source)
+        {
+            return Err(StartError::Listen { address, source });
+        }
     }
     Ok(())
+}
+
+/// Serves the admin port where there is one. Of two processes the one that serves has it.
+fn serve_admin(config: &Config, reserved: Option<tokio::net::TcpSocket>, live: &Arc<Live>) -> Last {
+    let live = Arc::clone(live);
+    let admin = config.admin.zip(reserved);
+    Box::new(move || match admin {
+        Some((address, socket)) => crate::admin::start(socket, live)
+            .map_err(|source| StartError::Listen { address, source }),
+        None => Ok(()),
+    })
 }
 
 /// Lines of reads wait for company where there are many; not longer than this.

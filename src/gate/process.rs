@@ -12,7 +12,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{
-    Start, StartError, body::Pool, connections::Connections, ids::Ids, shared::Shared, store::Uses,
+    Start, StartError, body::Pool, connections::Connections, fixed::Fixed, ids::Ids,
+    shared::Shared, store::Uses,
 };
 use crate::{
     audit::{AuditError, AuditSink, Event, Metrics, Others, Reason},
@@ -22,6 +23,8 @@ use crate::{
 
 /// How long the end of another process that writes the audit file is waited for, whatever its drain.
 const MOST_WAIT: Duration = Duration::from_secs(30);
+/// How long an end waits for the rest of a head, or for a client that may still be sending after its refusal.
+const GIVE_UP: Duration = Duration::from_secs(2);
 
 /// One for the process.
 pub struct Process {
@@ -41,14 +44,20 @@ pub struct Process {
     pub probes: Arc<Connections>,
     /// How requests came by their connections to the store.
     pub store_uses: Arc<Uses>,
+    /// What stays of the configuration with which it started.
+    pub fixed: Fixed,
     /// Requests under way.
     active: AtomicUsize,
     /// Set when the listeners are open.
     listening: AtomicBool,
     /// Set when the process is to end.
     draining: watch::Sender<bool>,
-    /// Set when another process takes the listeners over.
+    /// Set when requests under way are to end, whatever they have come to.
+    cut: watch::Sender<bool>,
+    /// Set when another process has taken the listeners over.
     handed_over: AtomicBool,
+    /// Why the last try to hand over failed.
+    not_handed_over: Mutex<Option<String>>,
 }
 
 impl Process {
@@ -71,10 +80,13 @@ impl Process {
             connections: Arc::default(),
             probes: Arc::default(),
             store_uses: Arc::default(),
+            fixed: Fixed::of(config),
             active: AtomicUsize::new(0),
             listening: AtomicBool::new(false),
             draining: watch::Sender::new(false),
+            cut: watch::Sender::new(false),
             handed_over: AtomicBool::new(false),
+            not_handed_over: Mutex::default(),
         })
     }
 
@@ -140,13 +152,54 @@ impl Process {
         self.draining.subscribe()
     }
 
-    /// Whether another process takes the listeners over.
+    /// Returns a moment after the process was told to end: for what would hold the end up and may never come.
+    pub async fn gives_up(&self) {
+        // Its sender lives as long as `self`.
+        let _ = self.drains().wait_for(|told| *told).await;
+        tokio::time::sleep(GIVE_UP).await;
+    }
+
+    /// Says that requests under way are to end; false: that was said before.
+    #[must_use]
+    pub fn cut(&self) -> bool {
+        !self.cut.send_replace(true)
+    }
+
+    /// Whether no request may begin any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        *self.cut.borrow()
+    }
+
+    /// Returns when requests under way are to end.
+    pub async fn is_cut(&self) {
+        let _ = self.cut.subscribe().wait_for(|told| *told).await;
+    }
+
+    /// Whether another process has taken the listeners over.
     #[must_use]
     pub fn is_handed_over(&self) -> bool {
         self.handed_over.load(Ordering::Acquire)
     }
 
-    /// Says that another process takes the listeners over.
+    /// Says that another process is asked to take the listeners over, or why it did not.
+    pub fn hands_over(&self, failed: Option<String>) {
+        *self.failed_hand_over() = failed;
+    }
+
+    /// Why the last try to hand over failed; none: it did not, or there was none.
+    #[must_use]
+    pub fn not_handed_over(&self) -> Option<String> {
+        self.failed_hand_over().clone()
+    }
+
+    fn failed_hand_over(&self) -> MutexGuard<'_, Option<String>> {
+        self.not_handed_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that another process has taken the listeners over.
     pub fn hand_over(&self) {
         self.audit.share();
         self.handed_over.store(true, Ordering::Release);

@@ -45,8 +45,10 @@ pub struct Shared {
     pub generation: u64,
     /// When it was put into force.
     pub since: SystemTime,
-    /// It itself, for people: secrets are stars.
+    /// What is in force, for people: secrets are stars.
     pub masked: serde_json::Value,
+    /// What of it takes effect after a restart.
+    pub needs_restart: Vec<&'static str>,
     /// Connections at a time at most.
     pub most: Option<u64>,
     /// Of one address.
@@ -147,10 +149,11 @@ impl Shared {
         let limits = &config.limits;
         let capped = |n: u64, most: u64| usize::try_from(n.min(most)).unwrap_or(usize::MAX);
         Self {
-            process,
             generation,
             since: SystemTime::now(),
-            masked: config.masked(),
+            masked: process.fixed.masked(config, entries.listeners()),
+            needs_restart: process.fixed.changed(config),
+            process,
             most: limits.connections,
             most_of_one: limits.connections_per_source,
             most_requests: limits.requests,
