@@ -42,6 +42,8 @@ pub struct AuditFile {
     begun: SystemTime,
     /// Whether its lock is ours: another run, which this one takes over from, may still hold it.
     locked: bool,
+    /// It was deleted, and a new one cannot be made.
+    pub nowhere: bool,
     /// Another process may write it, too.
     turns: Option<Turns>,
     /// It may end in the middle of a line that is written anew.
@@ -111,6 +113,7 @@ impl AuditFile {
             size: meta.len(),
             begun: begun(&meta),
             locked,
+            nowhere: false,
             turns: None,
             open_ended: false,
             rotate: rotate.filter(|_| regular),
@@ -295,13 +298,19 @@ impl AuditFile {
         takes(&self.file, most)
     }
 
+    /// The bytes of a file at most.
+    pub fn most(&self) -> Option<u64> {
+        self.rotate.and_then(|rotate| rotate.bytes)
+    }
+
     /// Whether so many more bytes are for a new file.
     pub fn is_full(&self, more: usize) -> bool {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
-        let most = self.rotate.and_then(|rotate| rotate.bytes);
         !self.held
             && self.size > 0
-            && most.is_some_and(|most| self.size.saturating_add(more) > most)
+            && self
+                .most()
+                .is_some_and(|most| self.size.saturating_add(more) > most)
     }
 
     /// Whether the file is so old that a new one is due.

@@ -9,6 +9,8 @@ use super::pipe::Pipe;
 use super::socket::{Sent, Socket, UNREAD};
 
 /// The most bytes of lines that wait for an output; lines beyond them are lost, and counted.
+/// Lines are written when they have so many bytes.
+const GATHER: usize = 32 << 10;
 pub const MOST: usize = 1 << 20;
 
 /// What takes the bytes.
@@ -104,6 +106,9 @@ impl Output {
     }
 
     fn send(&mut self, patience: Duration) -> io::Result<()> {
+        if self.is_nowhere() {
+            return Err(io::Error::other("it was deleted, and cannot be made anew"));
+        }
         let mut until = None;
         loop {
             self.resume()?;
@@ -114,15 +119,7 @@ impl Output {
             }
             let rest = self.lines.get(self.taken..).unwrap_or_default();
             if rest.is_empty() && !self.owes() {
-                if !self.is_deleted() {
-                    break;
-                }
-                // What was written last is nowhere.
-                self.look();
-                if self.is_deleted() {
-                    return Err(io::Error::other("it was deleted, and cannot be made anew"));
-                }
-                continue;
+                break;
             }
             let wrote = match &mut self.to {
                 Target::File(file) => file.write(rest),
@@ -197,7 +194,12 @@ impl Output {
         matches!(&self.to, Target::File(file) if file.owes())
     }
 
-    fn is_deleted(&self) -> bool {
+    fn is_nowhere(&self) -> bool {
+        matches!(&self.to, Target::File(file) if file.nowhere)
+    }
+
+    /// Whether what is written goes to a file that has no name any more.
+    pub fn is_deleted(&self) -> bool {
         matches!(&self.to, Target::File(file) if file.is_deleted())
     }
 
@@ -279,6 +281,17 @@ impl Output {
         self.taken -= cut;
     }
 
+    /// So many bytes are gathered at most: a file that is to stay small is filled in small pieces, so that it does.
+    pub fn gathers(&self) -> usize {
+        let most = match &self.to {
+            Target::File(file) => file.most(),
+            _ => None,
+        };
+        most.map_or(GATHER, |most| {
+            GATHER.min(usize::try_from(most / 8).unwrap_or(GATHER))
+        })
+    }
+
     /// Begins a new file where one is due and no line is written in part. The age counts only where `aged`.
     pub fn rotate(&mut self, now: SystemTime, aged: bool) {
         let waiting = self.waiting();
@@ -330,7 +343,10 @@ impl Output {
             _ => {}
         }
         match &mut self.to {
-            Target::File(file) => file.take_unclean(),
+            Target::File(file) => {
+                file.nowhere = file.is_deleted();
+                file.take_unclean()
+            }
             _ => false,
         }
     }
@@ -384,7 +400,11 @@ impl Output {
             Target::Socket(socket) => socket.is_connected(),
             _ => true,
         };
-        connected && self.failing.is_none() && self.waiting() == 0 && !self.owes()
+        connected
+            && !self.is_nowhere()
+            && self.failing.is_none()
+            && self.waiting() == 0
+            && !self.owes()
     }
 
     /// Notes beside a file that this run ended it, unless lines are missing there.

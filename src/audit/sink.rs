@@ -24,9 +24,6 @@ use super::rotation::prune;
 use super::socket::Socket;
 use crate::config::Audit;
 
-/// Lines are written when they have so many bytes.
-const GATHER: usize = 32 << 10;
-
 /// So many lines that could wait are written at once between two calls of [`AuditSink::flush`].
 const PROMPT: u32 = 8;
 
@@ -187,7 +184,7 @@ impl AuditSink {
         let (mut full, mut gathered) = (false, false);
         for output in &mut state.outputs {
             full |= !output.put(&state.line);
-            gathered |= output.failing.is_none() && output.waiting() >= GATHER;
+            gathered |= output.failing.is_none() && output.waiting() >= output.gathers();
         }
         if full {
             self.count(state);
@@ -213,7 +210,9 @@ impl AuditSink {
         let now = SystemTime::now();
         let mut state = self.lock();
         state.prompt = PROMPT;
-        if state.looked.elapsed() >= LOOK_EVERY {
+        // What is written to a deleted file is nowhere, and is written again.
+        let deleted = state.outputs.iter().any(Output::is_deleted);
+        if deleted || state.looked.elapsed() >= LOOK_EVERY {
             state.look();
         }
         for output in &mut state.outputs {

@@ -28,18 +28,18 @@ const NULLABLE: &[&str] = FIELDS.split_at(1).1;
 pub fn limits(node: &Node<'_>) -> Option<Limits> {
     let fields = node.fields_or_null(FIELDS, NULLABLE)?;
     let mut limits = Limits::default();
-    optional(&fields, "connections", Node::count, &mut limits.connections);
+    optional(&fields, "connections", some, &mut limits.connections);
     optional(
         &fields,
         "connections_per_source",
-        Node::count,
+        some,
         &mut limits.connections_per_source,
     );
-    optional(&fields, "requests", Node::count, &mut limits.requests);
+    optional(&fields, "requests", some, &mut limits.requests);
     optional(
         &fields,
         "requests_per_source",
-        Node::count,
+        some,
         &mut limits.requests_per_source,
     );
     optional(&fields, "body_bytes", Node::size, &mut limits.body_bytes);
@@ -120,9 +120,22 @@ fn timeout(fields: &Fields<'_>, name: &str, into: &mut Option<Duration>) {
     }
 }
 
+/// How many there may be: with none nothing would be served.
+fn some(node: &Node<'_>) -> Option<u64> {
+    let count = node.count()?;
+    if count == 0 {
+        node.error("would refuse everything: write 1 or more, or null for any number");
+        return None;
+    }
+    Some(count)
+}
+
 fn body_rate(node: &Node<'_>) -> Option<BodyRate> {
     let fields = node.fields(&["bytes", "after"])?;
-    let bytes = fields.required("bytes").and_then(|node| node.size());
+    let bytes = match fields.get("bytes") {
+        Some(node) => node.size(),
+        None => Some(1 << 10),
+    };
     let after = match fields.get("after") {
         Some(node) => node.time(),
         None => Some(Duration::from_secs(30)),

@@ -107,6 +107,7 @@ impl Config {
                 },
             },
             "shutdown": {"drain": show_time(self.drain)},
+            "upgrade_socket": self.upgrade_socket,
         })
     }
 

@@ -60,22 +60,27 @@ fn demands(policy: &Policy) -> bool {
         .any(|(bucket, key)| {
             let some = |pattern: &str| pattern.replace(['*', '?'], "x");
             let key = some(key);
-            let decision = policy.denies(
-                Action::PutObject,
-                Target::Object(&some(bucket), key.as_bytes()),
-                &Bare,
-            );
-            decision.outcome == Outcome::Denied
+            let bucket = some(bucket);
+            let target = Target::Object(&bucket, key.as_bytes());
+            let denied = |encrypted| {
+                let decision = policy.denies(Action::PutObject, target, &Bare { encrypted });
+                decision.outcome == Outcome::Denied
+            };
+            denied(false) && !denied(true)
         })
 }
 
-/// A request of which nothing counts but that it asks for no encryption.
-struct Bare;
+/// A request of which nothing counts but whether it asks for encryption as it should.
+struct Bare {
+    encrypted: bool,
+}
 
 impl Context for Bare {
     fn value(&self, _: Action, key: &Key) -> Found<'_> {
         match key {
-            Key::Sse | Key::SseKmsKeyId | Key::SseCustomerAlgorithm => Found::Absent,
+            Key::Sse | Key::SseKmsKeyId | Key::SseCustomerAlgorithm if !self.encrypted => {
+                Found::Absent
+            }
             _ => Found::Inherited,
         }
     }

@@ -383,7 +383,7 @@ fn single_errors() {
         ("limits: {header_bytes: 64KB}", "KiB, MiB or GiB"),
         ("limits: {header_bytes: 0}", "refuses every request"),
         ("limits: {linger: {time: null}}", "cannot be null"),
-        ("limits: {body_rate: {after: 1s}}", "bytes is missing"),
+        ("limits: {requests: 0}", "would refuse everything"),
         ("limits: {header_count: -1}", "whole number"),
         (
             "audit: {file: no/such/folder/audit.jsonl}",

@@ -184,6 +184,8 @@ impl Process {
 
     /// Says that another process is asked to take the listeners over, or why it did not.
     pub fn hands_over(&self, failed: Option<String>) {
+        // Before the other one writes its first line.
+        self.audit.share();
         *self.failed_hand_over() = failed;
     }
 
@@ -201,7 +203,6 @@ impl Process {
 
     /// Says that another process has taken the listeners over.
     pub fn hand_over(&self) {
-        self.audit.share();
         self.handed_over.store(true, Ordering::Release);
     }
 

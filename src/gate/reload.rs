@@ -6,7 +6,6 @@
 //! configuration with an error changes nothing, and is read again once a file that it names changes or appears.
 
 use std::{
-    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -40,8 +39,6 @@ impl Trigger {
 pub struct Reloader {
     path: PathBuf,
     live: Arc<Live>,
-    /// What does not change without a restart.
-    fixed: Vec<(&'static str, String)>,
     /// The files of the last reading, those of a broken configuration included.
     seen: Stamps,
     /// Whether the last reading failed for something that may pass without a file being changed.
@@ -59,7 +56,6 @@ impl Reloader {
         let reloader = Self {
             path: config.file.clone(),
             live,
-            fixed: fixed(config),
             seen: config.stamps.clone(),
             again: false,
             errors: None,
@@ -117,10 +113,8 @@ impl Reloader {
     }
 
     fn apply(&mut self, config: &Config) {
-        for ((name, before), (_, now)) in self.fixed.iter().zip(fixed(config)) {
-            if *before != now {
-                tracing::warn!("{name} has changed, which takes effect after a restart");
-            }
+        for name in self.live.process.fixed.changed(config) {
+            tracing::warn!("{name} has changed, which takes effect after a restart");
         }
         let before = self.live.current();
         let shared = match Shared::after(&before, config) {
@@ -139,19 +133,4 @@ impl Reloader {
         self.live.process.metrics.reloaded(Reload::Applied);
         tracing::info!(generation, "the changed configuration is in force");
     }
-}
-
-/// The parts of a configuration that are used once, when the process starts.
-fn fixed(config: &Config) -> Vec<(&'static str, String)> {
-    vec![
-        ("listen[].address", format!("{:?}", addresses(config))),
-        ("admin", format!("{:?}", config.admin)),
-        ("audit", format!("{:?}", config.audit)),
-        ("shutdown.drain", format!("{:?}", config.drain)),
-        ("upgrade_socket", format!("{:?}", config.upgrade_socket)),
-    ]
-}
-
-fn addresses(config: &Config) -> Vec<SocketAddr> {
-    config.listen.iter().map(|l| l.address).collect()
 }
