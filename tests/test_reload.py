@@ -7,12 +7,10 @@ import time
 
 import yaml
 
+from harness.life import OPEN, STRICT, generation, hang_up, in_force, put, write
 from harness.process import Process, wait_until
 from harness.sealgate import Sealgate
 from harness.tools import sealgate
-from test_life import OPEN, STRICT, generation, hang_up, in_force, own, put, write
-
-__all__ = ["own"]
 
 
 def test_change_while_a_successor_waits(own):
