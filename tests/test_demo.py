@@ -41,6 +41,12 @@ def test_a_large_one_is_said_to_end_it(wire):
     assert answer.status == 403 and answer["connection"] == "close", answer
 
 
+def test_one_that_does_not_come_is_not_waited_for(wire):
+    wire.request("PUT", "/bucket/key", *STRANGER, length=5)
+    answer = wire.answer()
+    assert answer.status == 403 and answer["connection"] == "close", answer
+
+
 def test_one_that_waits_is_not_invited(wire):
     wire.request("PUT", "/bucket/key", *STRANGER, EXPECT, length=5)
     answer = wire.answer()

@@ -7,15 +7,19 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use s3s::{HttpError, service::S3Service};
+use tokio::time::timeout;
 
 /// Bytes that are read and thrown away at most.
 const MOST: u64 = 1024 * 1024;
+/// How long a client may take to send them.
+const WITHIN: Duration = Duration::from_secs(1);
 
 /// Serves one request.
 pub async fn serve(
@@ -29,7 +33,11 @@ pub async fn serve(
     let rest = body.clone();
     let request = Request::from_parts(head, s3s::Body::http_body(body));
     let mut response = service.call(request).await?;
-    if !rest.is_end_stream() && (!rest.is_invited() || !rest.read_to_its_end().await) {
+    let is_read = async || {
+        let read = timeout(WITHIN, rest.clone().read_to_its_end());
+        rest.is_invited() && read.await.unwrap_or(false)
+    };
+    if !rest.is_end_stream() && !is_read().await {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -286,7 +286,7 @@ fn decide_form(asked: Asked<'_, '_>, form: &Form) -> Result<(), Answer> {
         s3::route(head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
     let claim = sigv4::claim(&routed, head).and_then(|of_head| {
         let of_form = sigv4::claim_of_form(|name| form.field(name))?;
-        sigv4::claim_of_post(of_head, of_form)
+        sigv4::claim_of_post(&of_head, of_form)
     });
     // A wrong claim is refused below in any case; what nobody may do is said first.
     let (claim, wrong) = match claim {

@@ -89,7 +89,7 @@ impl ServerApp for Door {
             requests = Some(open.from(peer, gate.most_of_one)?);
         }
         let mut entered = enter(&gate, stream).await?;
-        if relayed && !entered.client.unnamed {
+        if relayed && !entered.client.unnamed && !gate.is_trusted(entered.client.ip) {
             requests = Some(open.from(entered.client.ip, gate.most_of_one)?);
         }
         entered.client.requests = requests;

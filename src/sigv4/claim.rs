@@ -212,21 +212,21 @@ pub fn claim_of_form<'a>(field: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Cla
     })
 }
 
-/// What a POST upload claims altogether: its form is signed, or its head is, or nobody did.
+/// What a POST upload claims altogether: what its form does.
 ///
 /// # Errors
-/// `InvalidArgument` where both are: stores could believe either.
-pub fn claim_of_post<'a>(head: Claim<'a>, form: Claim<'a>) -> Result<Claim<'a>, S3Error> {
-    match (head.auth, form.auth) {
-        (_, AuthType::Anonymous) => Ok(head),
-        (AuthType::Anonymous, _) => Ok(form),
+/// `InvalidArgument` where its head claims something, too: some stores look at the form alone and would take the upload
+/// as another's, or as nobody's.
+pub fn claim_of_post<'a>(head: &Claim<'_>, form: Claim<'a>) -> Result<Claim<'a>, S3Error> {
+    match head.auth {
+        AuthType::Anonymous => Ok(form),
         _ => Err(two_mechanisms("Authorization")),
     }
 }
 
 fn two_mechanisms(name: &'static str) -> S3Error {
     S3Error::invalid_argument(
-        "Only one auth mechanism allowed; sign the form's fields or the request's head, and with one version",
+        "Only one auth mechanism allowed; of a POST upload sign the form's fields and not the request's head, and with one version",
         name,
         "",
     )
