@@ -98,13 +98,19 @@ def test_an_address_that_is_taken(pair):
     assert not any(line["unclean"] for line in proxy.audit())
 
 
-def test_a_new_process_that_dies_on_the_way(pair):
-    proxy, start = pair
+def stopped_successor(proxy, start) -> Process:
+    """A new process that is stopped just before the listeners are sent to it."""
     process = start()
     wait_until("the socket", lambda: (proxy.folder / "upgrade.sock").exists(), 10)
     time.sleep(0.2)
     process.signal(signal.SIGSTOP)
     os.kill(proxy.process.pid, signal.SIGQUIT)
+    return process
+
+
+def test_a_new_process_that_dies_on_the_way(pair):
+    proxy, start = pair
+    process = stopped_successor(proxy, start)
     wait_until("the hand-over", lambda: "handing the listeners over" in proxy.process.output(), 5)
     serves(proxy, 0.5)
     process.signal(signal.SIGKILL)
@@ -116,11 +122,7 @@ def test_a_new_process_that_dies_on_the_way(pair):
 def test_a_new_process_that_is_late(pair):
     """Its word counts whenever it comes; until then there is a process that serves."""
     proxy, start = pair
-    process = start()
-    wait_until("the socket", lambda: (proxy.folder / "upgrade.sock").exists(), 10)
-    time.sleep(0.2)
-    process.signal(signal.SIGSTOP)
-    os.kill(proxy.process.pid, signal.SIGQUIT)
+    process = stopped_successor(proxy, start)
     wait_until("the word", lambda: "has not said within 10s" in proxy.admin("/readyz")[1], 15)
     serves(proxy, 0.5)
     process.signal(signal.SIGCONT)
@@ -146,11 +148,7 @@ def test_a_listener_that_is_added_and_one_that_is_dropped(pair):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_while_the_new_process_is_awaited(pair, number):
     proxy, start = pair
-    process = start()
-    wait_until("the socket", lambda: (proxy.folder / "upgrade.sock").exists(), 10)
-    time.sleep(0.2)
-    process.signal(signal.SIGSTOP)
-    os.kill(proxy.process.pid, signal.SIGQUIT)
+    process = stopped_successor(proxy, start)
     wait_until("the hand-over", lambda: "handing the listeners over" in proxy.process.output(), 5)
     os.kill(proxy.process.pid, number)
     wait_until("the end", lambda: not proxy.process.alive(), 4)

@@ -32,7 +32,6 @@ mod reload;
 mod reply;
 mod request;
 mod shared;
-mod stamp;
 mod store;
 mod successor;
 mod tls;

@@ -14,10 +14,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Live, shared::Shared, stamp::stamp};
+use super::{Live, shared::Shared};
 use crate::{
     audit::Reload,
-    config::{Config, Stamps},
+    config::{Config, Stamps, stamp},
 };
 
 /// How often files are looked at.

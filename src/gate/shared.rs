@@ -18,11 +18,10 @@ use super::{
     enter::Entries,
     linger::Linger,
     process::Process,
-    stamp::{Stamp, stamp},
     store::{Store, StoreAddress},
 };
 use crate::{
-    config::{BodyRate, Config, Denial, PlainHttp},
+    config::{BodyRate, Config, Denial, PlainHttp, Stamp, stamp},
     decide::Keeper,
     http1::head::HeadLimits,
 };

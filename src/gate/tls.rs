@@ -14,14 +14,10 @@ use pingora_timeout::timeout;
 use rustls::{ProtocolVersion, ServerConfig};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{
-    ahead::Ahead,
-    client::Link,
-    stamp::{Stamp, stamp},
-};
+use super::{ahead::Ahead, client::Link};
 use crate::{
     audit::{Handshake, Reload, Transport},
-    config::ListenerTls,
+    config::{ListenerTls, Stamp, stamp},
     tls::{MaterialError, identity::identity, server_config},
     transit::Identity,
 };
