@@ -91,10 +91,13 @@ def soak(directory, pid, port, seconds):
     thread = threading.Thread(target=break_off, args=(port, stop))
     thread.start()
     samples = []
-    end = time.monotonic() + seconds
+    began = time.monotonic()
+    end = began + seconds
     while time.monotonic() < end:
         time.sleep(min(10, seconds / 25))
         samples.append((bench.rss_mib(pid), fds(pid)))
+        if len(samples) % 6 == 0:
+            print(f"{time.monotonic() - began:5.0f} s: {samples[-1][0]:.1f} MiB, {samples[-1][1]} file descriptors", flush=True)
     stop.set()
     thread.join()
     for (title, *_), load in zip(WORKS, loads):
