@@ -271,12 +271,36 @@ def test_no_way_around_the_gateway():
     assert manifests.openings(resources, labels, "egress") == sorted([DNS, STORE])
     clients = ((("sealgate-client", "true"),), (), (("TCP", 8443),))
     assert manifests.openings(resources, labels, "ingress") == sorted([PROMETHEUS, clients])
-    # The store's side lets in the gateway's and the sidecar's Pods, and the store's own.
-    (policy,) = build("store")
-    assert policy["spec"]["policyTypes"] == ["Ingress"]
-    peers = [peer["podSelector"]["matchLabels"] for rule in policy["spec"]["ingress"] for peer in rule["from"]]
-    assert peers == [{"sealgate": "gateway"}, {"sealgate": "sidecar"}, {"app": "minio"}]
-    assert manifests.matches({"matchLabels": peers[0]}, labels)
+
+
+def namespace(overlay: str) -> dict:
+    """The labels of the overlay's namespace, with the one that Kubernetes gives itself."""
+    metadata = next(r for r in build(overlay) if r["kind"] == "Namespace")["metadata"]
+    return {**metadata["labels"], "kubernetes.io/metadata.name": metadata["name"]}
+
+
+def test_the_store_lets_in_sealgate_alone():
+    port = (("TCP", 9000),)
+    by_name = lambda name: (("kubernetes.io/metadata.name", name),)  # noqa: E731
+    opened = manifests.openings(build("store"), {"app": "minio"}, "ingress")
+    assert opened == sorted([
+        (by_name("sealgate"), (("sealgate", "gateway"),), port),
+        ((("sealgate-sidecar", "true"),), (("sealgate", "sidecar"),), port),
+        (by_name("minio"), (("app", "minio"),), port),
+    ])
+    # Sealgate's own Pods get in where the overlays put them.
+    reaches = lambda around, own: any(  # noqa: E731
+        dict(spaces).items() <= around.items() and dict(pods).items() <= own.items() for spaces, pods, _ in opened)
+    for overlay in OVERLAYS:
+        own = deployment(overlay)["spec"]["template"]["metadata"]["labels"]
+        assert reaches(namespace(overlay), own), overlay
+    # Whoever uses the gateway sets what labels they like on their Pods, all of them at once: their namespace is none of those.
+    client = dict(next(spaces for spaces, _, ports in manifests.openings(
+        build("overlays/gateway"), {"sealgate": "gateway"}, "ingress") if ports == (("TCP", 8443),)))
+    client["kubernetes.io/metadata.name"] = "my-app"
+    assert not any(dict(spaces).items() <= client.items() for spaces, _, _ in opened)
+    # And a namespace for sidecars is not a client of the gateway by the way.
+    assert not client.keys() & namespace("overlays/sidecar").keys() - {"kubernetes.io/metadata.name"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
