@@ -2,7 +2,9 @@
 
 import contextlib
 import http.client
+import shutil
 import ssl
+import subprocess
 
 import kubernetes_validate
 import pytest
@@ -13,7 +15,7 @@ from harness.commands import run
 from harness.fakestore import FakeStore
 from harness.manifests import build, one, pod, sealgate_of
 from harness.process import Process, free_port, listening
-from harness.tools import ROOT, sealgate
+from harness.tools import ROOT, sealgate, tool
 
 OVERLAYS = ["overlays/gateway", "overlays/sidecar"]
 #: the oldest one that README.md names, and the newest that is known
@@ -172,6 +174,68 @@ def test_container_is_locked_down(overlay):
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     version = yaml.safe_load(next(line for line in (ROOT / "Cargo.toml").read_text().splitlines() if line.startswith("version")).replace("=", ":"))
     assert container["image"] == f"sealgate:{version['version']}"
+
+
+#: MiB as measured (README.md, Sizes): idle, all bodies held whole, a connection, a request under way whose other side stands still
+IDLE, HELD, CONNECTION, REQUEST = 27, 64, 0.03, 0.13
+#: the most of an HTTP/2 stream by its windows (docs/configuration.md): 256 KiB on the way in, 192 KiB else
+STREAM = (256 + 192) / 1024
+
+
+def settings(overlay: str) -> dict:
+    return yaml.safe_load(one(build(overlay), "ConfigMap", "sealgate-config")["data"]["sealgate.yaml"])
+
+
+def mebibytes(text: str) -> int:
+    number = text.removesuffix("Mi").removesuffix("MiB")
+    assert text != number
+    return int(number)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_memory_is_enough_for_what_the_limits_allow(overlay):
+    limits, resources = settings(overlay)["limits"], sealgate_of(deployment(overlay))["resources"]
+    limit, asked = (mebibytes(resources[kind]["memory"]) for kind in ("limits", "requests"))
+    steady = IDLE + HELD + CONNECTION * limits["connections"]
+    worst = steady + REQUEST * limits["requests"]
+    assert worst <= 0.75 * limit, f"{worst} MiB of {limit}"
+    assert steady + STREAM * limits["requests"] < limit, "a client that fills its windows ends the Pod"
+    # Answers that are held until they are confirmed, if a store sends the longest: that many at a time.
+    assert (limit - worst) / mebibytes(limits["xml_bytes"]) > 32
+    assert IDLE < asked <= limit
+    # One client cannot take all of a gateway; the sidecar has one.
+    whole = "gateway" not in overlay
+    for name in ("connections", "requests"):
+        assert (limits[f"{name}_per_source"] == limits[name]) is whole and limits[f"{name}_per_source"] <= limits[name]
+    assert limits["requests"] <= limits["connections"]
+    # The text says the same.
+    text = (manifests.KUBERNETES / "README.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith(f"| {'sidecar' if whole else 'gateway'} | ") and "MiB |" in line)
+    assert f"| {limits['connections']:,}, {limits['requests']:,} |" in row and f"= {round(worst)} MiB | {limit}Mi | {asked}Mi:" in row
+    source = "sidecar.yaml" if whole else "deployment.yaml"
+    assert f"= {round(worst)} MiB" in (manifests.KUBERNETES / overlay / source).read_text()
+
+
+def test_pool_of_held_bodies_is_the_one_computed_with():
+    assert f"HELD_BYTES: usize = {HELD} << 20;" in (ROOT / "src/gate/body.rs").read_text()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_image_can_be_ones_own(overlay, tmp_path):
+    """`kustomize edit set image`, as README.md has it, reaches the container, init container or not; the Pod goes where the image runs."""
+    shutil.copytree(manifests.KUBERNETES, tmp_path / "kubernetes")
+    folder = tmp_path / "kubernetes" / overlay
+    subprocess.run([tool("kustomize"), "edit", "set", "image", "sealgate=team/sealgate:0.1.0"], cwd=folder, check=True, timeout=60)
+    built = list(yaml.safe_load_all(run([tool("kustomize"), "build", folder]).ok().out))
+    workload = one(built, "Deployment", "sealgate" if "gateway" in overlay else "app")
+    assert sealgate_of(workload)["image"] == "team/sealgate:0.1.0"
+    target = next(line for line in (ROOT / "deploy/docker/Dockerfile").read_text().splitlines() if line.startswith("RUN rustup target add"))
+    assert ("x86_64" in target) and pod(workload)["nodeSelector"] == {"kubernetes.io/arch": "amd64"}
+
+
+def test_names_elsewhere_are_told():
+    text = (manifests.KUBERNETES / "README.md").read_text()
+    assert "169.254.20.10/32" in text and "5353" in text and "sealgate-sidecar=true" in text
 
 
 def seconds(text: str) -> int:
