@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Sealgate at full load for a long time: memory must stay flat and no file descriptor may leak.
 
-nginx is the store, wrk the load: small writes and reads, large ones, denials with and without Expect, clients that break off. All on
+nginx is the store, wrk the load: small writes and reads, large ones, over TLS too, denials with Expect, clients that break off. All on
 127.0.0.1; both cores are used by all. Memory is sampled every 10 s; the highest of the last fifth may be 5 % above the highest of the second
-fifth. Usage: soak.py [--binary target/release/sealgate] [--minutes 30]
+fifth. What is allowed must be answered with success, and each work must have been done. Usage: soak.py [--binary target/release/sealgate] [--minutes 30]
 """
 
 import argparse
 import os
 import pathlib
 import random
+import re
 import resource
 import socket
 import subprocess
@@ -21,21 +22,24 @@ import time
 import side_by_side as bench
 
 WORKS = [
-    ("small writes", 16, "/data/sink/k", f'wrk.method = "PUT"\n{bench.SSE}wrk.body = string.rep("x", 4096)\n'),
-    ("small reads", 16, "/data/4k", ""),
+    ("small writes", 12, "/data/sink/k", f'wrk.method = "PUT"\n{bench.SSE}wrk.body = string.rep("x", 4096)\n'),
+    ("small reads", 12, "/data/4k", ""),
+    ("small reads over TLS", 8, "/data/4k", ""),
     ("large writes", 2, "/data/big/k", f'wrk.method = "PUT"\n{bench.SSE}wrk.body = string.rep("x", {16 * bench.MIB})\n'),
     ("large reads", 2, "/data/64m", ""),
     ("denials", 8, "/data/k", 'wrk.method = "PUT"\nwrk.headers["Expect"] = "100-continue"\nwrk.headers["Content-Length"] = "1048576"\n'),
 ]
 
-# No file of lines: half an hour of them would fill the memory that stands for a disk here.
+# Half an hour of lines would fill the memory that stands for a disk here: one rotated file is kept.
 SEALGATE = """
-listen: [{{address: "127.0.0.1:{port}"}}]
+listen:
+  - {{address: "127.0.0.1:{port}"}}
+  - {{address: "127.0.0.1:{tls}", tls: {{cert: "{dir}/cert.pem", key: "{dir}/key.pem"}}}}
 admin: {{address: "127.0.0.1:{admin}"}}
 store: {{endpoint: "http://127.0.0.1:{store}"}}
 rules:
   - {{bucket: "*", require: any}}
-audit: {{stdout: false, file: /dev/null}}
+audit: {{stdout: false, file: "{dir}/audit.jsonl", rotate: {{bytes: 64MiB, keep: 1}}}}
 """
 
 
@@ -68,24 +72,26 @@ def main():
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         directory = pathlib.Path(name)
         bench.objects(directory)
-        port, store = bench.free_port(), bench.free_port()
+        bench.certificate(directory)
+        port, tls, store = bench.free_port(), bench.free_port(), bench.free_port()
         user = "user root;" if os.geteuid() == 0 else ""
         (directory / "nginx.conf").write_text(bench.NGINX.format(module=user, dir=directory, store=store))
-        (directory / "sealgate.yaml").write_text(SEALGATE.format(port=port, admin=bench.free_port(), store=store))
+        (directory / "sealgate.yaml").write_text(SEALGATE.format(port=port, tls=tls, admin=bench.free_port(), store=store, dir=directory))
         with (
             bench.running("0,1", store, ["nginx", "-c", str(directory / "nginx.conf")], directory / "nginx.log"),
             bench.running("0,1", port, [options.binary, "run", "--config", str(directory / "sealgate.yaml")], directory / "log") as pid,
         ):
-            sys.exit(0 if soak(directory, pid, port, options.minutes * 60) else 1)
+            sys.exit(0 if soak(directory, pid, port, tls, options.minutes * 60) else 1)
 
 
-def soak(directory, pid, port, seconds):
+def soak(directory, pid, port, tls, seconds):
     quiet = fds(pid)
     loads = []
-    for i, (_, connections, path, script) in enumerate(WORKS):
+    for i, (title, connections, path, script) in enumerate(WORKS):
         lua = directory / f"{i}.lua"
         lua.write_text(script)
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{int(seconds)}s", "--timeout", "60s", "-s", str(lua), f"http://127.0.0.1:{port}{path}"]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{int(seconds)}s", "--timeout", "60s", "-s", str(lua)]
+        command.append(f"https://127.0.0.1:{tls}{path}" if "TLS" in title else f"http://127.0.0.1:{port}{path}")
         loads.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
     stop = threading.Event()
     thread = threading.Thread(target=break_off, args=(port, stop))
@@ -100,16 +106,22 @@ def soak(directory, pid, port, seconds):
             print(f"{time.monotonic() - began:5.0f} s: {samples[-1][0]:.1f} MiB, {samples[-1][1]} file descriptors", flush=True)
     stop.set()
     thread.join()
+    good = True
     for (title, *_), load in zip(WORKS, loads):
         out, _ = load.communicate(timeout=120)
-        print(title, *[line.strip() for line in out.splitlines() if "requests in" in line or "Socket errors" in line], sep=": ")
+        told = [line.strip() for line in out.splitlines() if re.search("requests in|Socket errors|Non-2xx", line)]
+        print(title, *told, sep=": ")
+        done = re.search(r"^\s*(\d+) requests in", out, re.M)
+        refused = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+        counts = int(done[1]) if done else 0, int(refused[1]) if refused else 0
+        good &= counts[0] > seconds and counts[1] == (counts[0] if title == "denials" else 0)
     time.sleep(35)  # lingering connections, and those kept to the store, end within 30 s
     fifth = len(samples) // 5
     early, late = (max(m for m, _ in part) for part in (samples[fifth : 2 * fifth], samples[-fifth:]))
     after = fds(pid)
     print(f"memory: {early:.1f} MiB in the second fifth, {late:.1f} in the last ({100 * (late / early - 1):+.1f} %)")
     print(f"file descriptors: {quiet} before, {max(f for _, f in samples)} at most, {after} after; memory after: {bench.rss_mib(pid):.1f} MiB")
-    return late <= early * 1.05 and after <= quiet + 2
+    return good and late <= early * 1.05 and after <= quiet + 2
 
 
 if __name__ == "__main__":

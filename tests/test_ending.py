@@ -108,3 +108,24 @@ def test_a_head_that_comes_in_pieces_is_served_while_it_drains(own):
         time.sleep(0.3)
         wire.send(b"\r\n")
         assert wire.answer("GET").status == 200
+
+
+def test_a_delay_before_the_listeners_close(own):
+    """Balancers see 503 first, and what they still send is served."""
+    proxy = own(shutdown={"drain": "5s", "delay": "2s"})
+    begun = time.monotonic()
+    os.kill(proxy.process.pid, signal.SIGTERM)
+    wait_until("not ready", lambda: proxy.admin("/readyz")[0] == 503, 1)
+    while time.monotonic() - begun < 1.5:
+        assert put(proxy) == 200
+        time.sleep(0.1)
+    wait_until("the end", lambda: not proxy.process.alive(), 5)
+    assert time.monotonic() - begun > 1.9 and proxy.process.wait(1) == 0
+
+
+def test_a_second_signal_ends_the_delay(own):
+    proxy = own(shutdown={"delay": "30s"})
+    os.kill(proxy.process.pid, signal.SIGTERM)
+    wait_until("not ready", lambda: proxy.admin("/readyz")[0] == 503, 2)
+    os.kill(proxy.process.pid, signal.SIGINT)
+    wait_until("the end", lambda: not proxy.process.alive(), 3)

@@ -638,3 +638,59 @@ def test_client_that_never_reads_its_refusals(gates, fake):
         except OSError:
             pass
         wait_until("its end", lambda: proxy.metrics()["sealgate_connections"] == 0, 10)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
+def test_nothing_is_sent_twice(gates, fake, method):
+    """A store that takes a request on a kept connection and ends it without a word: it may have done what it was asked."""
+    proxy = gates("once", rules=[{"bucket": "*"}])
+    with Wire(proxy.address) as wire:
+        wire.request("GET", "/b/first")
+        assert wire.answer("GET").status == 200
+        kept = fake.last().link
+
+        def ends(link, seen):
+            link.read_body(seen)
+            return False
+
+        fake.behave = ends
+        before = len(fake.seen)
+        wire.request(method, "/b/second", **({"body": b"x"} if method == "PUT" else {}))
+        assert wire.answer(method).status == 503
+        assert [(seen.method, seen.link) for seen in fake.seen[before:]] == [(method, kept)]
+
+
+def test_a_kept_connection_that_the_store_has_closed_is_not_used(gates, fake):
+    proxy = gates("once", rules=[{"bucket": "*"}])
+
+    def once(link, seen):
+        fakestore.ok(link, seen)
+        return False
+
+    fake.behave = once
+    for _ in range(20):
+        with Wire(proxy.address) as wire:
+            wire.request("GET", "/b/k")
+            assert wire.answer("GET").status == 200
+        time.sleep(0.01)
+
+
+def test_the_stores_time_is_its_own(gates, fake):
+    """A client that takes a second to send its body does not make the store a slow one."""
+    proxy = gates("times", rules=[{"bucket": "*"}])
+
+    def late(link, seen):
+        link.read_body(seen)
+        time.sleep(0.3)
+        fakestore.ok(link, seen)
+
+    fake.behave = late
+    proxy.mark()
+    with Wire(proxy.address) as wire:
+        wire.request("PUT", "/b/k", length=4)
+        for _ in range(4):
+            time.sleep(0.25)
+            wire.send(b"x")
+        assert wire.answer().status == 200
+    line = proxy.audit_new()[0]
+    assert 300_000 <= line["store_us"] < 900_000 and line["duration_us"] >= 1_250_000

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -153,3 +154,36 @@ def test_signals_while_the_new_process_is_awaited(pair, number):
     os.kill(proxy.process.pid, number)
     wait_until("the end", lambda: not proxy.process.alive(), 4)
     assert proxy.process.wait(1) == 0
+
+
+def test_short_connections_meanwhile(pair):
+    """What was taken in before the listeners closed is answered, though nothing else is under way."""
+    proxy, start = pair
+    bad, good, over = [], [], threading.Event()
+
+    def client():
+        while not over.is_set():
+            try:
+                with Wire(proxy.address) as wire:
+                    wire.request("GET", "/b/k", "Connection: close")
+                    good.append(wire.answer("GET").status)
+            except (OSError, EOFError) as error:
+                bad.append(repr(error))
+
+    threads = [threading.Thread(target=client) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        running = proxy.process
+        for _ in range(4):
+            process = start()
+            wait_until("the socket", lambda: (proxy.folder / "upgrade.sock").exists(), 10)
+            time.sleep(0.2)
+            os.kill(running.pid, signal.SIGQUIT)
+            assert running.wait(10) == 0
+            running = process
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert bad == [] and len(good) > 100 and set(good) == {200}

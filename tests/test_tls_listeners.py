@@ -212,6 +212,8 @@ def test_certificates_change_under_open_connections(scratch, pki, store, tmp_pat
     reloads = "sealgate_tls_certificate_reloads_total"
     with proxy, secure(proxy.address, pki.cert) as open_wire:
         first = serial(proxy, pki)
+        until = proxy.metric("sealgate_tls_certificate_not_after_timestamp_seconds")
+        assert abs(until - time.time() - 30 * 86400) < 3600
         open_wire.request("PUT", "/locked/k", SSE, EXPECT, length=5)
         assert open_wire.answer().status == 100
         point("two")
