@@ -156,8 +156,23 @@ def test_log_level_at_run_time(own):
         answer = link.getresponse()
         return answer.status, answer.read().decode()
 
+    def says(method: str) -> bool:
+        """Whether the log has a line of a request, which is one for debugging."""
+        with Wire(proxy.address) as wire:
+            wire.request(method, "/b/k", *(["Content-Length: 0"] if method == "PUT" else []))
+            request_id = wire.final(method)[1]["x-amz-request-id"]
+        proxy.audit_of(request_id)
+        time.sleep(0.1)
+        return any(" DEBUG " in line and request_id in line and "a request ended" in line
+                   for line in proxy.process.output().splitlines())
+
+    assert not says("PUT") and not says("GET")
+    assert log("PUT", "/log?filter=debug")[0] == 200
+    assert says("PUT") and says("GET")
+    assert log("PUT", "/log?filter=info")[0] == 200
+    assert not says("PUT") and not says("GET")
     assert log("PUT", "/log?filter=sealgate%3Ddebug,pingora=trace")[0] == 200
-    assert "sealgate=debug" in log("GET", "/log")[1]
+    assert "sealgate=debug" in log("GET", "/log")[1] and says("GET")
     for nonsense in ("bogus", "", "info,,", "sealgate=verbose"):
         status, text = log("PUT", f"/log?filter={nonsense}")
         assert status == 400, (nonsense, text)
