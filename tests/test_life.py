@@ -426,6 +426,80 @@ def test_admin_clients_that_do_not_read_make_room(own):
             client.close()
 
 
+def test_silent_admin_clients_make_room(own):
+    """Whoever came first goes where there are 64, whether or not anything was ever said."""
+    proxy = own()
+    clients = []
+    try:
+        for i in range(200):
+            client = socket.create_connection(("127.0.0.1", proxy.admin_port), 5)
+            clients.append(client)
+            if i % 2:
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHo")
+        begun = time.monotonic()
+        for _ in range(5):
+            assert proxy.admin("/healthz")[0] == 200 and proxy.admin("/readyz")[0] == 200
+        assert time.monotonic() - begun < 2
+        assert _was_ended(clients[0], 2), "the oldest made room"
+        assert not _was_ended(clients[-1], 0.2), "the latest is still there"
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _was_ended(client: socket.socket, seconds: float) -> bool:
+    client.settimeout(seconds)
+    try:
+        return client.recv(1) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def test_an_admin_connection_has_an_end(own):
+    """It lasts 10 s at most, however much is asked on it; one that asks nothing, or never to the end, 5 s."""
+    proxy = own()
+    begun, ends = time.monotonic(), {}
+
+    def busy():
+        link = http.client.HTTPConnection("127.0.0.1", proxy.admin_port, timeout=5)
+        link.auto_open = 0
+        link.connect()
+        asked = 0
+        try:
+            while time.monotonic() - begun < 15:
+                link.request("GET", "/healthz")
+                answer = link.getresponse()
+                assert answer.status == 200 and answer.read()
+                asked += 1
+                time.sleep(0.05)
+        except (OSError, http.client.HTTPException):
+            pass
+        ends["busy"] = time.monotonic() - begun
+        ends["asked"] = asked
+
+    def ended(name: str, first: bytes, drip: bytes = b""):
+        with socket.create_connection(("127.0.0.1", proxy.admin_port), 15) as link:
+            link.sendall(first)
+            while time.monotonic() - begun < 15 and not _was_ended(link, 0.3):
+                try:
+                    link.sendall(drip)
+                except OSError:
+                    break
+        ends[name] = time.monotonic() - begun
+
+    threads = [threading.Thread(target=busy, daemon=True)] + [
+        threading.Thread(target=ended, args=args, daemon=True)
+        for args in (("silent", b""), ("half", b"GET /he"), ("drips", b"GET /healthz HTTP/1.1\r\nX: ", b"x"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert ends["asked"] > 50 and 8 < ends["busy"] < 12, ends
+    assert all(4 < ends[name] < 7 for name in ("silent", "half", "drips")), ends
+
+
 def test_out_of_file_descriptors_the_admin_port_rests(own):
     proxy = own()
     pid = proxy.process.pid
