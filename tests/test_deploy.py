@@ -124,6 +124,44 @@ def test_systemd_unit(tmp_path):
     assert stop > 30, "the default of shutdown.drain"
 
 
+def unit_settings() -> dict[str, list[str]]:
+    found = {}
+    for line in (DEPLOY / "systemd" / "sealgate.service").read_text().splitlines():
+        name, is_setting, value = line.partition("=")
+        if is_setting and not line.startswith("#"):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def test_systemd_user_can_read_keys():
+    """Keys and configurations of root alone are no use: the unit has a user whom files can be for, and sysusers makes it."""
+    settings = unit_settings()
+    (user,), (group,) = settings["User"], settings["Group"]
+    assert "DynamicUser" not in settings
+    lines = [line.split() for line in (DEPLOY / "systemd" / "sealgate.conf").read_text().splitlines() if not line.startswith("#")]
+    assert [(line[0], line[1]) for line in lines] == [("u", user)] and group == user
+    # What it takes the place of is set by itself.
+    for name in ("PrivateTmp", "RemoveIPC", "NoNewPrivileges", "RestrictSUIDSGID"):
+        assert settings[name] == ["yes"], name
+    assert settings["ProtectSystem"] == ["strict"] and settings["ProtectHome"] == ["yes"]
+
+
+def test_systemd_unit_does_not_hand_over():
+    """systemd ends what is left when the main process has ended, the successor included: nothing in the unit is made for it."""
+    settings = unit_settings()
+    assert "RuntimeDirectory" not in settings and "Type" not in settings
+    assert not any("--upgrade" in value or "QUIT" in value for values in settings.values() for value in values)
+    text = " ".join((DEPLOY / "systemd" / "sealgate.service").read_text().replace("\n#", " ").split())
+    assert "A hand-over (`run --upgrade`) is not for this unit" in text
+
+
+def test_store_of_compose_can_be_pulled():
+    """MinIO's repository, and a release of which there is an image: the last is of 2025-09-07."""
+    image = yaml.safe_load((DEPLOY / "compose" / "docker-compose.yaml").read_text())["services"]["minio"]["image"]
+    date = re.fullmatch(r"minio/minio:RELEASE\.(\d{4}-\d\d-\d\d)T\d\d-\d\d-\d\dZ", image)
+    assert date and date.group(1) <= "2025-09-07"
+
+
 # Alerts, board, runbook
 
 
@@ -150,7 +188,8 @@ def test_each_alert_has_its_paragraph():
     assert list(paragraphs) == names
     for rule in alerts():
         assert len(paragraphs[rule["alert"]].split()) > 30, rule["alert"]
-        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
+        # An address of its own where Prometheus is told one (rules_test.yaml has both), and the way in the repository else.
+        assert rule["annotations"]["runbook_url"] == f'{{{{ or $externalLabels.sealgate_runbook "docs/runbook.md" }}}}#{rule["alert"].lower()}'
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
         assert rule["annotations"]["summary"] and rule["annotations"]["description"]
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import http.client
+import shutil
 import ssl
+import subprocess
 
 import kubernetes_validate
 import pytest
@@ -13,7 +15,7 @@ from harness.commands import run
 from harness.fakestore import FakeStore
 from harness.manifests import build, one, pod, sealgate_of
 from harness.process import Process, free_port, listening
-from harness.tools import ROOT, sealgate
+from harness.tools import ROOT, sealgate, tool
 
 OVERLAYS = ["overlays/gateway", "overlays/sidecar"]
 #: the oldest one that README.md names, and the newest that is known
@@ -174,6 +176,69 @@ def test_container_is_locked_down(overlay):
     assert container["image"] == f"sealgate:{version['version']}"
 
 
+#: MiB as measured (README.md, Sizes): idle, all bodies held whole, a connection, a request under way whose other side stands still;
+#: of HTTP/1 and HTTP/2 whichever is more
+IDLE, HELD, CONNECTION, REQUEST = 27, 64, 0.05, 0.15
+#: the most of an HTTP/2 stream by its windows (docs/configuration.md): 256 KiB on the way in, 192 KiB else
+STREAM = (256 + 192) / 1024
+
+
+def settings(overlay: str) -> dict:
+    return yaml.safe_load(one(build(overlay), "ConfigMap", "sealgate-config")["data"]["sealgate.yaml"])
+
+
+def mebibytes(text: str) -> int:
+    number = text.removesuffix("Mi").removesuffix("MiB")
+    assert text != number
+    return int(number)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_memory_is_enough_for_what_the_limits_allow(overlay):
+    limits, resources = settings(overlay)["limits"], sealgate_of(deployment(overlay))["resources"]
+    limit, asked = (mebibytes(resources[kind]["memory"]) for kind in ("limits", "requests"))
+    steady = IDLE + HELD + CONNECTION * limits["connections"]
+    worst = steady + REQUEST * limits["requests"]
+    assert worst <= 0.75 * limit, f"{worst} MiB of {limit}"
+    assert steady + STREAM * limits["requests"] < limit, "a client that fills its windows ends the Pod"
+    # Answers that are held until they are confirmed, if a store sends the longest: that many at a time.
+    assert (limit - worst) / mebibytes(limits["xml_bytes"]) > 32
+    assert IDLE < asked <= limit
+    # One client cannot take all of a gateway; the sidecar has one.
+    whole = "gateway" not in overlay
+    for name in ("connections", "requests"):
+        assert (limits[f"{name}_per_source"] == limits[name]) is whole and limits[f"{name}_per_source"] <= limits[name]
+    assert limits["requests"] <= limits["connections"]
+    # The text says the same.
+    text = (manifests.KUBERNETES / "README.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith(f"| {'sidecar' if whole else 'gateway'} | ") and "MiB |" in line)
+    assert f"| {limits['connections']:,}, {limits['requests']:,} |" in row and f"= {round(worst)} MiB | {limit}Mi | {asked}Mi:" in row
+    source = "sidecar.yaml" if whole else "deployment.yaml"
+    assert f"= {round(worst)} MiB" in (manifests.KUBERNETES / overlay / source).read_text()
+
+
+def test_pool_of_held_bodies_is_the_one_computed_with():
+    assert f"HELD_BYTES: usize = {HELD} << 20;" in (ROOT / "src/gate/body.rs").read_text()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_image_can_be_ones_own(overlay, tmp_path):
+    """`kustomize edit set image`, as README.md has it, reaches the container, init container or not; the Pod goes where the image runs."""
+    shutil.copytree(manifests.KUBERNETES, tmp_path / "kubernetes")
+    folder = tmp_path / "kubernetes" / overlay
+    subprocess.run([tool("kustomize"), "edit", "set", "image", "sealgate=team/sealgate:0.1.0"], cwd=folder, check=True, timeout=60)
+    built = list(yaml.safe_load_all(run([tool("kustomize"), "build", folder]).ok().out))
+    workload = one(built, "Deployment", "sealgate" if "gateway" in overlay else "app")
+    assert sealgate_of(workload)["image"] == "team/sealgate:0.1.0"
+    target = next(line for line in (ROOT / "deploy/docker/Dockerfile").read_text().splitlines() if line.startswith("RUN rustup target add"))
+    assert ("x86_64" in target) and pod(workload)["nodeSelector"] == {"kubernetes.io/arch": "amd64"}
+
+
+def test_names_elsewhere_are_told():
+    text = (manifests.KUBERNETES / "README.md").read_text()
+    assert "169.254.20.10/32" in text and "5353" in text and "sealgate-sidecar=true" in text
+
+
 def seconds(text: str) -> int:
     assert text.endswith("s")
     return int(text[:-1])
@@ -271,12 +336,36 @@ def test_no_way_around_the_gateway():
     assert manifests.openings(resources, labels, "egress") == sorted([DNS, STORE])
     clients = ((("sealgate-client", "true"),), (), (("TCP", 8443),))
     assert manifests.openings(resources, labels, "ingress") == sorted([PROMETHEUS, clients])
-    # The store's side lets in the gateway's and the sidecar's Pods, and the store's own.
-    (policy,) = build("store")
-    assert policy["spec"]["policyTypes"] == ["Ingress"]
-    peers = [peer["podSelector"]["matchLabels"] for rule in policy["spec"]["ingress"] for peer in rule["from"]]
-    assert peers == [{"sealgate": "gateway"}, {"sealgate": "sidecar"}, {"app": "minio"}]
-    assert manifests.matches({"matchLabels": peers[0]}, labels)
+
+
+def namespace(overlay: str) -> dict:
+    """The labels of the overlay's namespace, with the one that Kubernetes gives itself."""
+    metadata = next(r for r in build(overlay) if r["kind"] == "Namespace")["metadata"]
+    return {**metadata["labels"], "kubernetes.io/metadata.name": metadata["name"]}
+
+
+def test_the_store_lets_in_sealgate_alone():
+    port = (("TCP", 9000),)
+    by_name = lambda name: (("kubernetes.io/metadata.name", name),)  # noqa: E731
+    opened = manifests.openings(build("store"), {"app": "minio"}, "ingress")
+    assert opened == sorted([
+        (by_name("sealgate"), (("sealgate", "gateway"),), port),
+        ((("sealgate-sidecar", "true"),), (("sealgate", "sidecar"),), port),
+        (by_name("minio"), (("app", "minio"),), port),
+    ])
+    # Sealgate's own Pods get in where the overlays put them.
+    reaches = lambda around, own: any(  # noqa: E731
+        dict(spaces).items() <= around.items() and dict(pods).items() <= own.items() for spaces, pods, _ in opened)
+    for overlay in OVERLAYS:
+        own = deployment(overlay)["spec"]["template"]["metadata"]["labels"]
+        assert reaches(namespace(overlay), own), overlay
+    # Whoever uses the gateway sets what labels they like on their Pods, all of them at once: their namespace is none of those.
+    client = dict(next(spaces for spaces, _, ports in manifests.openings(
+        build("overlays/gateway"), {"sealgate": "gateway"}, "ingress") if ports == (("TCP", 8443),)))
+    client["kubernetes.io/metadata.name"] = "my-app"
+    assert not any(dict(spaces).items() <= client.items() for spaces, _, _ in opened)
+    # And a namespace for sidecars is not a client of the gateway by the way.
+    assert not client.keys() & namespace("overlays/sidecar").keys() - {"kubernetes.io/metadata.name"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -70,6 +70,7 @@ impl Admin {
             since: current.since,
             outdated: self.live.refused().is_some(),
             certificates_refused: current.entries.refused(),
+            certificates_until: current.entries.not_after(),
         });
         match process.metrics.encode(Some(&process.audit)) {
             Ok(text) => Answer(

@@ -97,6 +97,8 @@ impl Grid {
 }
 
 /// From 100 microseconds to 100 seconds.
+/// What S3 takes in one request at most (5 GiB).
+const LARGEST_BODY: u64 = 5 << 30;
 const BUCKETS: [f64; 13] = [
     0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 100.0,
 ];
@@ -210,6 +212,21 @@ impl Metrics {
 
     /// Alerts ask for these before anything has happened.
     fn begin_at_zero(&self) {
+        for operation in Operation::ALL.iter().filter(|o| o.writes_object()) {
+            self.requests
+                .vec
+                .with_label_values(&[operation.name(), Decision::Report.as_str()]);
+            for reason in [
+                Reason::Policy,
+                Reason::NotAllowed,
+                Reason::Sse,
+                Reason::PlainHttp,
+            ] {
+                self.denied
+                    .vec
+                    .with_label_values(&[operation.name(), reason.as_str()]);
+            }
+        }
         for result in ["applied", "refused"] {
             self.reloads.vec.with_label_values(&[result]);
         }
@@ -240,7 +257,9 @@ impl Metrics {
         if let Some(how) = event.expect {
             self.expect.count(how as usize, 0, &[how.as_str()]);
         }
-        self.refused_bytes.inc_by(event.bytes_refused);
+        // Anything can be announced; the counter must not wrap.
+        self.refused_bytes
+            .inc_by(event.bytes_refused.min(LARGEST_BODY));
         self.request_bytes.inc_by(event.bytes_in);
         self.response_bytes.inc_by(event.bytes_out);
         self.duration.observe(event.duration.as_secs_f64());

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// How the process stands.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub struct Standing {
     pub outdated: bool,
     /// Listeners whose changed certificates cannot be used.
     pub certificates_refused: usize,
+    /// When the first certificate that a listener shows expires, in seconds since 1970.
+    pub certificates_until: Option<i64>,
 }
 
 /// The gauges that show it.
@@ -39,6 +41,8 @@ pub struct Gauges {
     age: Gauge,
     outdated: IntGauge,
     certificates_refused: IntGauge,
+    /// Without a series where no listener shows a certificate.
+    certificates_until: IntGaugeVec,
 }
 
 impl Gauges {
@@ -70,7 +74,16 @@ impl Gauges {
             &["result"],
         )?;
         registry.register(Box::new(store.clone()))?;
+        let certificates_until = IntGaugeVec::new(
+            Opts::new(
+                "sealgate_tls_certificate_not_after_timestamp_seconds",
+                "When the first certificate that a listener shows expires, in Unix time.",
+            ),
+            &[],
+        )?;
+        registry.register(Box::new(certificates_until.clone()))?;
         Ok(Self {
+            certificates_until,
             connections: whole("sealgate_connections", "Open connections of clients.")?,
             refused,
             store: ["opened", "reused", "failed"].map(|r| store.with_label_values(&[r])),
@@ -117,6 +130,12 @@ impl Gauges {
         self.outdated.set(i64::from(now.outdated));
         self.certificates_refused
             .set(whole(now.certificates_refused as u64));
+        self.certificates_until.reset();
+        if let Some(until) = now.certificates_until {
+            self.certificates_until
+                .with_label_values::<&str>(&[])
+                .set(until);
+        }
         let since = now.since.duration_since(UNIX_EPOCH);
         self.loaded.set(since.map_or(0.0, |t| t.as_secs_f64()));
         let age = now.since.elapsed();

@@ -106,7 +106,7 @@ impl Config {
                     WhenBlocked::Count => "count",
                 },
             },
-            "shutdown": {"drain": show_time(self.drain)},
+            "shutdown": {"drain": show_time(self.drain), "delay": show_time(self.delay)},
             "upgrade_socket": self.upgrade_socket,
         })
     }
@@ -128,6 +128,7 @@ impl Config {
                 "key": store.tls.client.as_ref().map(|(_, key)| key),
             },
             "response_timeout": show_time(store.response_timeout),
+            "connect_timeout": show_time(store.connect_timeout),
             "credentials": store.credentials.as_ref().map(|credentials| {
                 json!({"access_key": credentials.access_key, "secret_key": "***"})
             }),

@@ -143,7 +143,7 @@ fn top(node: &Node<'_>) -> Option<Config> {
         Some(node) => audit(&node),
         None => Some(Audit::default()),
     };
-    let drain = drain(&fields);
+    let shutdown = shutdown(&fields);
     let upgrade_socket = fields
         .get("upgrade_socket")
         .and_then(|node| Some(node.reading.resolve(&node.text()?)));
@@ -170,7 +170,8 @@ fn top(node: &Node<'_>) -> Option<Config> {
         sse_c_over_http: sse_c_over_http?,
         limits: limits?,
         audit: audit?,
-        drain: drain?,
+        drain: shutdown?.0,
+        delay: shutdown?.1,
         upgrade_socket,
         stamps: Stamps::new(),
     })
@@ -206,21 +207,25 @@ fn transit(
     }
 }
 
-fn drain(fields: &Fields<'_>) -> Option<Duration> {
-    match fields.get("shutdown").map(|node| node.fields(&["drain"])) {
-        Some(Some(fields)) => match fields.get("drain") {
-            Some(node) => node.time(),
-            None => Some(DRAIN),
-        },
-        Some(None) => None,
-        None => Some(DRAIN),
-    }
+/// The drain, and the delay before it.
+fn shutdown(fields: &Fields<'_>) -> Option<(Duration, Duration)> {
+    let Some(node) = fields.get("shutdown") else {
+        return Some((DRAIN, Duration::ZERO));
+    };
+    let fields = node.fields(&["drain", "delay"])?;
+    let time = |name, default| match fields.get(name) {
+        Some(node) => node.time(),
+        None => Some(default),
+    };
+    let (drain, delay) = (time("drain", DRAIN), time("delay", Duration::ZERO));
+    Some((drain?, delay?))
 }
 
 /// Global unicast.
 const PUBLIC: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 const DRAIN: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn account(text: &str) -> Result<String, String> {
     if is_account(text) {
@@ -253,6 +258,7 @@ fn store(node: &Node<'_>) -> Option<Store> {
         "addressing",
         "tls",
         "response_timeout",
+        "connect_timeout",
         "credentials",
     ])?;
     let endpoint = fields.required("endpoint").and_then(|node| {
@@ -275,6 +281,10 @@ fn store(node: &Node<'_>) -> Option<Store> {
         Some(node) => node.time(),
         None => Some(Duration::from_mins(2)),
     };
+    let connect_timeout = match fields.get("connect_timeout") {
+        Some(node) => node.time(),
+        None => Some(CONNECT_TIMEOUT),
+    };
     let credentials = match fields.get("credentials") {
         Some(node) => credentials(&node).map(Some),
         None => Some(None),
@@ -285,6 +295,7 @@ fn store(node: &Node<'_>) -> Option<Store> {
         addressing: addressing?,
         tls: tls?,
         response_timeout: response_timeout?,
+        connect_timeout: connect_timeout?,
         credentials: credentials?,
     })
 }

@@ -52,6 +52,8 @@ pub struct Config {
     pub audit: Audit,
     /// How long requests under way may still take after a signal to stop. Default 30 s.
     pub drain: Duration,
+    /// How long the listeners stay open after SIGTERM, while `/readyz` says 503 already. Default 0.
+    pub delay: Duration,
     /// The Unix socket over which a new process takes the listeners over. Default: none, and it cannot.
     pub upgrade_socket: Option<PathBuf>,
     /// The configuration's file and [`Config::files`], each as it was before it was read.
@@ -184,6 +186,8 @@ pub struct Store {
     pub tls: StoreTls,
     /// How long the store may be silent before, and within, a response. Default 120 s.
     pub response_timeout: Duration,
+    /// How long a connection to one of its addresses may take, TLS included. Default 5 s.
+    pub connect_timeout: Duration,
     /// What Sealgate's own requests to the store are signed with. Default: none, so it makes none.
     pub credentials: Option<Credentials>,
 }

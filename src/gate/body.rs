@@ -15,6 +15,7 @@ use http::HeaderMap;
 use super::{
     answer::Answer,
     confirm::Demanded,
+    connections::network,
     judge::{encryption, facts, message, requested, settle},
     upload::Asked,
 };
@@ -56,12 +57,14 @@ struct Held {
 
 impl Held {
     /// Takes `more` bytes; false where there are none left.
-    fn grow(&mut self, pool: &Pool, source: IpAddr, more: usize) -> bool {
+    /// However little is there for all, one body of at most `limit` bytes fits.
+    fn grow(&mut self, pool: &Pool, source: IpAddr, more: usize, limit: usize) -> bool {
+        let source = network(source);
         let mut by_source = pool.lock();
         let all: usize = by_source.values().sum();
         let own = by_source.get(&source).copied().unwrap_or_default();
         let fits = |held: usize, most: usize| held.checked_add(more).is_some_and(|sum| sum <= most);
-        if !fits(all, HELD_BYTES) || !fits(own, HELD_BYTES_OF_ONE) {
+        if !fits(all, HELD_BYTES.max(limit)) || !fits(own, HELD_BYTES_OF_ONE.max(limit)) {
             return false;
         }
         by_source.insert(source, own + more);
@@ -159,10 +162,14 @@ impl Inspector {
     /// # Errors
     /// The answer, where the request is refused; nothing more may go to the store then.
     pub fn take(&mut self, asked: Asked<'_, '_>, bytes: Bytes, end: bool) -> Result<Bytes, Answer> {
+        let most = asked.shared.xml_bytes.max(asked.shared.form_bytes);
         if self.holds_back()
-            && !self
-                .1
-                .grow(&asked.shared.process.held, asked.ctx.source_ip, bytes.len())
+            && !self.1.grow(
+                &asked.shared.process.held,
+                asked.ctx.source_ip,
+                bytes.len(),
+                most,
+            )
         {
             let error = S3Error::new(
                 ErrorCode::SlowDown,
@@ -244,7 +251,10 @@ fn delete(asked: Asked<'_, '_>, body: &[u8], limit: usize) -> Result<(), Answer>
         match verdict {
             Verdict::Allow(_) => {}
             Verdict::Report(denial) => {
-                ctx.note(&denial);
+                // What denies another one is what the line tells.
+                if reason.is_none() {
+                    ctx.note(&denial);
+                }
                 ctx.decision = Decision::Report;
             }
             Verdict::Deny(denial) => {
@@ -336,27 +346,37 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
+    fn ip6(last: u16) -> IpAddr {
+        std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last).into()
+    }
+
     #[test]
     fn held_bytes_are_bounded_and_given_back() {
         let pool = Pool::default();
         let mut first = Held::default();
-        assert!(first.grow(&pool, ip(1), HELD_BYTES_OF_ONE - 1));
+        assert!(first.grow(&pool, ip(1), HELD_BYTES_OF_ONE - 1, 0));
         let mut second = Held::default();
-        assert!(!second.grow(&pool, ip(1), 2));
-        assert!(second.grow(&pool, ip(1), 1));
+        assert!(!second.grow(&pool, ip(1), 2, 0));
+        assert!(second.grow(&pool, ip(1), 1, 0));
         drop(first);
-        assert!(second.grow(&pool, ip(1), HELD_BYTES_OF_ONE - 1));
-        assert!(!second.grow(&pool, ip(1), usize::MAX));
+        assert!(second.grow(&pool, ip(1), HELD_BYTES_OF_ONE - 1, 0));
+        assert!(!second.grow(&pool, ip(1), usize::MAX, 0));
         // Others have their share, until all is taken.
         let mut others = [2, 3, 4, 5].map(|last| (ip(last), Held::default()));
         for (source, held) in &mut others[..3] {
-            assert!(held.grow(&pool, *source, HELD_BYTES_OF_ONE));
+            assert!(held.grow(&pool, *source, HELD_BYTES_OF_ONE, 0));
         }
         let (source, held) = &mut others[3];
-        assert!(!held.grow(&pool, *source, 1));
+        assert!(!held.grow(&pool, *source, 1, 0));
         drop(second);
-        assert!(held.grow(&pool, *source, 1));
+        assert!(held.grow(&pool, *source, 1, 0));
         drop(others);
+        // One that is allowed to be larger than all that, and the other half of a network.
+        let mut large = Held::default();
+        assert!(large.grow(&pool, ip6(1), HELD_BYTES + 1, HELD_BYTES + 1));
+        assert!(!large.grow(&pool, ip6(1), 1, HELD_BYTES + 1));
+        assert!(!Held::default().grow(&pool, ip6(2), 1, HELD_BYTES + 1));
+        drop(large);
         assert!(pool.lock().is_empty());
     }
 }

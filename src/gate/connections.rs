@@ -91,7 +91,7 @@ impl Open {
 }
 
 /// Whose address it is: in IPv6 a client has a whole /64 (RFC 7934, RFC 8273).
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),

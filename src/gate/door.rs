@@ -138,7 +138,7 @@ async fn serve(live: &Arc<Live>, entered: Entered, shutdown: &ShutdownWatch) {
                             continue;
                         }
                         After::Close => {
-                            let _ = rest.stream.shutdown().await;
+                            let _ = timeout(limits.idle_timeout, rest.stream.shutdown()).await;
                             return;
                         }
                         After::Linger => return linger(gate, rest).await,

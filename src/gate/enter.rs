@@ -99,6 +99,13 @@ impl Entries {
         all.filter(|tls| tls.is_refused()).count()
     }
 
+    /// When the first certificate expires, in seconds since 1970; none: no listener shows one.
+    #[must_use]
+    pub fn not_after(&self) -> Option<i64> {
+        let all = self.all.iter().filter_map(|entry| entry.tls.as_ref());
+        all.map(Tls::not_after).min()
+    }
+
     /// The listener that a connection came to. None where the configuration has it no more.
     pub fn of(&self, stream: &Stream) -> Option<&Entry> {
         if let [only] = &self.all[..] {

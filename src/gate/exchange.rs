@@ -78,15 +78,8 @@ pub struct Failed {
     pub fault: Fault,
     /// Whether the client has got something of the final response.
     pub begun: bool,
-    /// Whether the store has said anything.
-    pub heard: bool,
-}
-
-impl Failed {
-    /// Whether the store ended the connection without a word.
-    pub fn is_unheard(&self) -> bool {
-        matches!(self.fault, Fault::Store(_)) && !self.heard
-    }
+    /// What was to be sent to the store, where it has not got a byte of it.
+    pub unsent: Option<BytesMut>,
 }
 
 /// What remains of a completed exchange.
@@ -136,6 +129,10 @@ pub struct Exchange<'a> {
     demanded: Option<Unconfirmed>,
     /// To the store.
     up: Outgoing,
+    /// The store has got something of the request.
+    sent: bool,
+    /// The store has got all of it.
+    sent_whole: bool,
     /// From the store, as long as its head is incomplete.
     heard: BytesMut,
     /// To the client.
@@ -176,6 +173,8 @@ impl<'a> Exchange<'a> {
             store,
             upload,
             up: Outgoing::new(up),
+            sent: false,
+            sent_whole: false,
             heard: BytesMut::new(),
             down: Outgoing::default(),
             answer: Answer::Head,
@@ -208,9 +207,7 @@ impl<'a> Exchange<'a> {
             Err(fault) => Err(Failed {
                 fault,
                 begun: self.begun,
-                heard: self.interim > 0
-                    || !self.heard.is_empty()
-                    || !matches!(self.answer, Answer::Head),
+                unsent: (!self.sent && self.down.is_clear()).then(|| self.up.take_back()),
             }),
         }
     }
@@ -293,11 +290,19 @@ impl<'a> Exchange<'a> {
         while !matches!(self.answer, Answer::Done) && !self.up.is_broken() {
             let (sent, went) = self.up.poll_send(&mut *self.store, cx);
             moved |= went > 0;
+            self.sent |= went > 0;
             match sent {
                 // It may have answered and closed: what it said comes first.
                 Sent::Broken => return Ok(true),
                 Sent::Part => break,
-                Sent::All if self.upload.is_done() || !self.poll_client(cx)? => break,
+                Sent::All if self.upload.is_done() => {
+                    if !std::mem::replace(&mut self.sent_whole, true) {
+                        // From here on it is the store that takes its time.
+                        self.request.ctx.store_started = Some(Instant::now());
+                    }
+                    break;
+                }
+                Sent::All if !self.poll_client(cx)? => break,
                 Sent::All => moved = true,
             }
         }
@@ -416,6 +421,7 @@ impl<'a> Exchange<'a> {
         {
             if !head.is_interim() {
                 self.answer = Answer::Came(head);
+                self.saying = None;
                 return Ok(true);
             }
             self.heard.advance(head.len);

@@ -11,6 +11,7 @@ pub struct Fixed {
     admin: Option<SocketAddr>,
     audit: Audit,
     drain: Duration,
+    delay: Duration,
     upgrade_socket: Option<PathBuf>,
 }
 
@@ -23,6 +24,7 @@ impl Fixed {
             admin: config.admin,
             audit: config.audit.clone(),
             drain: config.drain,
+            delay: config.delay,
             upgrade_socket: config.upgrade_socket.clone(),
         }
     }
@@ -36,6 +38,7 @@ impl Fixed {
             ("admin", self.admin != now.admin),
             ("audit", self.audit != now.audit),
             ("shutdown.drain", self.drain != now.drain),
+            ("shutdown.delay", self.delay != now.delay),
             ("upgrade_socket", self.upgrade_socket != now.upgrade_socket),
         ]
         .into_iter()
@@ -51,6 +54,7 @@ impl Fixed {
         shown.admin = self.admin;
         shown.audit = self.audit.clone();
         shown.drain = self.drain;
+        shown.delay = self.delay;
         shown.upgrade_socket.clone_from(&self.upgrade_socket);
         shown.masked()
     }

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use http::Method;
 use pingora::protocols::Stream;
 use pingora_timeout::timeout;
 
@@ -23,7 +22,7 @@ use crate::{
     audit::{Continue, Decision, Reason},
     http1::{
         fields::{Onward, onward},
-        head::{Expectation, Framing, Head},
+        head::{Expectation, Head},
     },
     s3::{ErrorCode, S3Error},
 };
@@ -60,7 +59,7 @@ impl After {
 const CUT: Failed = Failed {
     fault: Fault::Cut,
     begun: true,
-    heard: true,
+    unsent: None,
 };
 
 /// Sends a request on whose head stands at the start of `rest.ahead`; `keep`: the connection may be kept.
@@ -124,7 +123,7 @@ async fn inspect(
     let failed = |fault| Failed {
         fault,
         begun: false,
-        heard: false,
+        unsent: None,
     };
     if head.expect == Expectation::Continue && head.http11 && rest.ahead.is_empty() {
         // The decision needs the body, so the store cannot be asked first.
@@ -183,26 +182,29 @@ async fn exchange(
         && head.http11
         && request.ctx.continued.is_none()
         && !upload.is_done();
-    // Only what changes nothing is sent twice, and only where a kept connection turned out to be closed.
-    let again = matches!(request.parsed.method, Method::GET | Method::HEAD)
-        && head.framing == Framing::None;
     let mut kept = shared.store.kept();
     loop {
-        let once_more = (again && kept.is_some()).then(|| up.clone());
+        let was_kept = kept.is_some();
         let mut stream = match kept.take() {
             Some(stream) => stream,
             None => connect(shared).await?,
         };
         let request = Request {
+            waiting: request.waiting && request.ctx.continued.is_none(),
             ctx: &mut *request.ctx,
             ..request
         };
         let tried = Exchange::new(request, rest, &mut stream, upload, up)
             .run()
             .await;
-        match (tried, once_more) {
-            (Err(failed), Some(bytes)) if failed.is_unheard() => up = bytes,
-            (tried, _) => {
+        match tried {
+            // A kept connection that was closed meanwhile. Where the store may have seen anything, nothing is sent twice.
+            Err(Failed {
+                fault: Fault::Store(_),
+                unsent: Some(bytes),
+                ..
+            }) if was_kept => up = bytes,
+            tried => {
                 let outcome = tried?;
                 if outcome.keep_store {
                     shared.store.keep(stream);
@@ -221,7 +223,7 @@ async fn connect(shared: &Shared) -> Result<Stream, Failed> {
         .map_err(|error: ConnectError| Failed {
             fault: Fault::Store(error.to_string()),
             begun: false,
-            heard: false,
+            unsent: None,
         })
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use http::Method;
-use tokio::io::AsyncWriteExt;
 
 use super::{
     answer::Answer,
@@ -45,7 +44,7 @@ pub async fn answer(
             "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n{body}",
             text.len() + 1
         );
-        rest.stream.write_all(answer.as_bytes()).await
+        refusal::send(gate, rest, answer.as_bytes()).await
     } else {
         let mut ctx = Ctx::new(gate);
         ctx.come_from(client);
@@ -63,8 +62,8 @@ pub async fn answer(
         refusal::answer(gate, rest, parsed, &mut ctx, &answer, 0, keep).await
     };
     rest.ahead.advance(head.skip + head.len);
-    match (sent, rest.stream.flush().await) {
-        (Err(_), _) | (_, Err(_)) => After::Abort,
+    match sent {
+        Err(_) => After::Abort,
         _ if keep => After::Keep,
         _ if bodiless && rest.ahead.is_empty() => After::Close,
         _ => After::Linger,

@@ -32,6 +32,8 @@ pub struct Signals {
     pub live: Arc<Live>,
     /// How long requests under way may still take.
     pub drain: Duration,
+    /// How long the listeners stay open before.
+    pub delay: Duration,
     /// Where a new process waits for the listeners.
     pub upgrade_socket: Option<PathBuf>,
     /// The listeners, once they are open.
@@ -68,8 +70,15 @@ impl ShutdownSignalWatch for Signals {
                     return ShutdownSignal::FastShutdown;
                 }
                 _ = terminate.recv() => {
-                    tracing::info!(within = ?self.drain, "ending: requests under way may finish");
-                    break;
+                    tracing::info!(within = ?self.drain, after = ?self.delay, "ending: requests under way may finish");
+                    self.live.process.drain();
+                    tokio::select! {
+                        () = tokio::time::sleep(self.delay) => break,
+                        _ = interrupt.recv() => {
+                            self.end_now().await;
+                            return ShutdownSignal::FastShutdown;
+                        }
+                    }
                 }
                 _ = quit.recv() => {
                     if patience.is_some() {
@@ -150,7 +159,15 @@ impl Signals {
         live.process.drain();
         std::thread::spawn(move || {
             let deadline = Instant::now() + drain;
-            while live.process.connections.open() > 0 && Instant::now() < deadline {
+            // Twice: between a connection's arrival and its being counted there is a moment.
+            let mut empty = 0;
+            while empty < 2 && Instant::now() < deadline {
+                let process = &live.process;
+                empty = if process.is_closed() && process.connections.open() == 0 {
+                    empty + 1
+                } else {
+                    0
+                };
                 std::thread::sleep(LOOK_EVERY);
             }
             exit(&live, "shutdown.drain is over");
@@ -171,11 +188,19 @@ impl Signals {
 /// Whether a new process waits for the listeners.
 fn waits_at(path: &Path) -> bool {
     // The file alone may be left over from an earlier time; this lists the sockets that are open.
-    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let Ok(sockets) = std::fs::read_to_string("/proc/self/net/unix") else {
+        // It cannot be known, and sending tells.
+        return true;
+    };
     let name = path.display().to_string();
-    let waits = sockets
-        .lines()
-        .any(|line| line.split(' ').next_back() == Some(&name));
+    // Num RefCount Protocol Flags Type St Inode Path
+    let waits = sockets.lines().any(|line| {
+        let columns = line.splitn(7, char::is_whitespace);
+        columns
+            .last()
+            .and_then(|last| last.trim_start().split_once(' '))
+            .is_some_and(|(_, path)| path == name)
+    });
     if !waits {
         tracing::error!(
             socket = name,

@@ -135,6 +135,7 @@ impl pingora::services::Service for Listening {
             if serves.await.is_err_and(|error| error.is_panic()) {
                 self.give_up(&"the listeners cannot be opened or have broken down");
             }
+            self.process.listens_no_more();
         };
         tokio::join!(tell, watch);
     }

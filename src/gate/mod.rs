@@ -167,6 +167,7 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
         shutdown_signal: Box::new(life::Signals {
             live: Arc::clone(&live),
             drain: config.drain,
+            delay: config.delay,
             upgrade_socket,
             sockets,
             reload: trigger,

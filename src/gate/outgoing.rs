@@ -1,6 +1,7 @@
 //! Bytes on their way out to one side of an exchange.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -15,6 +16,8 @@ pub struct Outgoing {
     pub bytes: BytesMut,
     unflushed: bool,
     broken: bool,
+    /// What was given up.
+    lost: BytesMut,
 }
 
 /// How a try to send went.
@@ -24,7 +27,7 @@ pub enum Sent {
     All,
     /// The other side takes no more for now.
     Part,
-    /// The other side takes no more at all; what was to be sent is lost.
+    /// The other side takes no more at all; what was to be sent is given up.
     Broken,
 }
 
@@ -51,7 +54,16 @@ impl Outgoing {
     pub fn give_up(&mut self) {
         self.broken = true;
         self.unflushed = false;
-        self.bytes = BytesMut::new();
+        self.lost = mem::take(&mut self.bytes);
+    }
+
+    /// What has not been sent.
+    pub fn take_back(&mut self) -> BytesMut {
+        mem::take(if self.broken {
+            &mut self.lost
+        } else {
+            &mut self.bytes
+        })
     }
 
     /// Sends what can be sent now, and says how many bytes went.

@@ -50,6 +50,8 @@ pub struct Process {
     active: AtomicUsize,
     /// Set when the listeners are open.
     listening: AtomicBool,
+    /// Set when they are closed again.
+    closed: AtomicBool,
     /// Set when the process is to end.
     draining: watch::Sender<bool>,
     /// Set when requests under way are to end, whatever they have come to.
@@ -83,6 +85,7 @@ impl Process {
             fixed: Fixed::of(config),
             active: AtomicUsize::new(0),
             listening: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             cut: watch::Sender::new(false),
             handed_over: AtomicBool::new(false),
@@ -133,6 +136,17 @@ impl Process {
     /// Says that the listeners are open.
     pub fn listens(&self) {
         self.listening.store(true, Ordering::Release);
+    }
+
+    /// Says that the listeners are closed.
+    pub fn listens_no_more(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether the listeners are closed: no connection comes in any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Whether the process is to end: no connection serves another request.

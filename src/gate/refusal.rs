@@ -22,6 +22,10 @@ use crate::{
     s3::{ErrorCode, S3Error},
 };
 
+/// How long an HTTP/2 client may leave an answer of Sealgate's own untaken, and one that tells it to slow down.
+const UNTAKEN: Duration = Duration::from_secs(5);
+const UNTAKEN_LIMIT: Duration = Duration::from_millis(100);
+
 /// Answers a head that is refused, or (`None`) that did not arrive in time, and records it.
 pub async fn refuse_head(
     shared: &Shared,
@@ -73,11 +77,15 @@ pub async fn refuse_head(
 /// # Errors
 /// It cannot be written to.
 pub async fn send(shared: &Shared, rest: &mut Rest, bytes: &[u8]) -> std::io::Result<()> {
+    send_within(shared.door.idle_timeout, rest, bytes).await
+}
+
+async fn send_within(longest: Duration, rest: &mut Rest, bytes: &[u8]) -> std::io::Result<()> {
     let sent = async {
         rest.stream.write_all(bytes).await?;
         rest.stream.flush().await
     };
-    timeout(shared.door.idle_timeout, sent)
+    timeout(longest, sent)
         .await
         .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
@@ -104,8 +112,15 @@ pub async fn answer(
         unrecorded(&error);
         rendered = Answer::unrecorded().render(&shared.process.ids, &ctx.id);
     }
+    ctx.leaves();
     let bytes = rendered.to_bytes(&parsed.method, keep);
-    send(shared, rest, &bytes).await
+    // In HTTP/1 it fits into what the kernel takes. In HTTP/2 a client says how much it takes, and may say nothing.
+    let longest = match answer.reason {
+        _ if !rest.stream.is_unchunked() => shared.door.idle_timeout,
+        Reason::Limit => UNTAKEN_LIMIT,
+        _ => shared.door.idle_timeout.min(UNTAKEN),
+    };
+    send_within(longest, rest, &bytes).await
 }
 
 /// A request that is refused because of the audit; the log is told once, by the sink itself.

@@ -137,7 +137,7 @@ pub struct Ctx {
     /// The client gets an answer of Sealgate's own.
     answered: bool,
     recorded: bool,
-    _active: Active,
+    active: Option<Active>,
     of_source: Option<OfSource>,
 }
 
@@ -189,7 +189,7 @@ impl Ctx {
             origin_form: None,
             answered: false,
             recorded: false,
-            _active: shared.process.enter(),
+            active: Some(shared.process.enter()),
             of_source: None,
         }
     }
@@ -229,6 +229,12 @@ impl Ctx {
     pub fn note_unconfirmed(&mut self, why: String) {
         self.reason = Some(Reason::Unconfirmed);
         self.error = Some(why);
+    }
+
+    /// It counts no more as under way. Where an answer of Sealgate's own has its line, a client that does not take it must not
+    /// keep others out; it does count among those of its address.
+    pub fn leaves(&mut self) {
+        self.active = None;
     }
 
     /// Whether the final response is complete and recorded.

@@ -30,7 +30,6 @@ use crate::{
 const MOST_HEAD_BYTES: u64 = (1 << 20) - 1;
 /// Idle connections to the store that are kept at most.
 const STORE_CONNECTIONS_KEPT: usize = 256;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shorter than the idle timeout of common stores, so that a kept connection is rarely closed under a request.
 const STORE_IDLE_TIMEOUT: Duration = Duration::from_secs(25);
 /// What "no timeout" is to those who want a number.
@@ -227,7 +226,7 @@ fn address(config: &Config) -> StoreAddress {
             .server_name
             .clone()
             .unwrap_or_else(|| store.endpoint.host.clone()),
-        connect_timeout: CONNECT_TIMEOUT,
+        connect_timeout: store.connect_timeout,
         idle_timeout: STORE_IDLE_TIMEOUT,
     }
 }

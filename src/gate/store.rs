@@ -15,6 +15,7 @@ use pingora::{
     protocols::{ALPN, Stream},
     upstreams::peer::HttpPeer,
 };
+use pingora_timeout::timeout;
 
 use super::pool::Pool;
 
@@ -29,7 +30,7 @@ pub struct StoreAddress {
     pub tls: bool,
     /// The name that the store's certificate must bear, and that SNI sends.
     pub server_name: String,
-    /// How long a connection may take to be established, TLS included.
+    /// How long a connection to one address may take to be established, TLS included, and how long its name's look-up.
     pub connect_timeout: Duration,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
@@ -146,8 +147,10 @@ impl Store {
 
     async fn try_connect(&self) -> Result<Stream, ConnectError> {
         let host = &self.address.host;
-        let addresses = tokio::net::lookup_host((host.as_str(), self.address.port))
+        let lookup = tokio::net::lookup_host((host.as_str(), self.address.port));
+        let addresses = timeout(self.address.connect_timeout, lookup)
             .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|source| ConnectError::Name {
                 host: host.clone(),
                 source,

@@ -11,14 +11,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use pingora_timeout::timeout;
-use rustls::{ProtocolVersion, ServerConfig};
+use rustls::ProtocolVersion;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{ahead::Ahead, client::Link};
 use crate::{
     audit::{Handshake, Reload, Transport},
     config::{ListenerTls, Stamp, stamp},
-    tls::{MaterialError, identity::identity, server_config},
+    tls::{MaterialError, Server, identity::identity, server},
     transit::Identity,
 };
 
@@ -26,7 +26,7 @@ use crate::{
 pub struct Tls {
     source: ListenerTls,
     protocols: Vec<Vec<u8>>,
-    current: ArcSwap<ServerConfig>,
+    current: ArcSwap<Server>,
     stamps: Mutex<Vec<Stamp>>,
     /// Whether the files as they are now cannot be used.
     refused: AtomicBool,
@@ -51,7 +51,7 @@ impl Tls {
         // Before the files are read: what changes meanwhile is seen at the next look.
         let stamps = stamps(source);
         Ok(Self {
-            current: ArcSwap::from_pointee(server_config(source, protocols.clone())?),
+            current: ArcSwap::from_pointee(server(source, protocols.clone())?),
             stamps: Mutex::new(stamps),
             refused: AtomicBool::new(false),
             source: source.clone(),
@@ -69,11 +69,11 @@ impl Tls {
         }
         *seen = now;
         let cert = self.source.cert.display();
-        let read = server_config(&self.source, self.protocols.clone());
+        let read = server(&self.source, self.protocols.clone());
         self.refused.store(read.is_err(), Ordering::Release);
         match read {
-            Ok(config) => {
-                self.current.store(Arc::new(config));
+            Ok(server) => {
+                self.current.store(Arc::new(server));
                 metrics.certificates_reloaded(Reload::Applied);
                 tracing::info!(%cert, "certificates read again; new connections get them");
             }
@@ -90,6 +90,12 @@ impl Tls {
         self.refused.load(Ordering::Acquire)
     }
 
+    /// When the first of the certificates that it shows expires, in seconds since 1970.
+    #[must_use]
+    pub fn not_after(&self) -> i64 {
+        self.current.load().not_after
+    }
+
     /// Shakes hands. `None`: there is no connection, and that is counted.
     pub async fn accept(
         &self,
@@ -97,7 +103,7 @@ impl Tls {
         within: Duration,
         metrics: &Transport,
     ) -> Option<Secured> {
-        let acceptor = TlsAcceptor::from(self.current.load_full());
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.current.load().config));
         let (result, why) = match timeout(within, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => match secured(stream) {
                 Ok(secured) => {

@@ -8,4 +8,4 @@ pub mod material;
 pub mod server;
 
 pub use material::{Material, MaterialError};
-pub use server::server_config;
+pub use server::{Server, server};

@@ -13,19 +13,26 @@ use rustls::{
 use super::material::{self, Material, MaterialError};
 use crate::config::{ClientAuth, ListenerTls, TlsVersion};
 
+/// A listener's TLS, ready to use.
+#[derive(Debug)]
+pub struct Server {
+    /// What connections are set up with.
+    pub config: Arc<ServerConfig>,
+    /// When the first of its certificates expires, in seconds since 1970.
+    pub not_after: i64,
+}
+
 /// Makes a listener's TLS from its files; `protocols` are offered by ALPN, none: ALPN is not spoken.
 ///
 /// # Errors
 /// A file cannot be used.
-pub fn server_config(
-    tls: &ListenerTls,
-    protocols: Vec<Vec<u8>>,
-) -> Result<ServerConfig, MaterialError> {
+pub fn server(tls: &ListenerTls, protocols: Vec<Vec<u8>>) -> Result<Server, MaterialError> {
     let setup = |e: &dyn std::fmt::Display| MaterialError::Setup(e.to_string());
     let materials = tls
         .pairs()
         .map(|(cert, key)| material::load(cert, key))
         .collect::<Result<Vec<_>, _>>()?;
+    let not_after = materials.iter().map(|m| m.not_after).min();
     let provider = Arc::new(ring::default_provider());
     let versions: &[_] = match tls.min_version {
         TlsVersion::V1_2 => &[&TLS13, &TLS12],
@@ -50,7 +57,10 @@ pub fn server_config(
     let mut config = builder.with_cert_resolver(Arc::new(BySni::new(materials)));
     config.ticketer = ring::Ticketer::new().map_err(|e| setup(&e))?;
     config.alpn_protocols = protocols;
-    Ok(config)
+    Ok(Server {
+        config: Arc::new(config),
+        not_after: not_after.unwrap_or(i64::MAX),
+    })
 }
 
 /// Chooses a certificate by the name that the client asks for.

@@ -108,21 +108,22 @@ def matches(selector: dict, labels: dict) -> bool:
 def openings(resources: list[dict], labels: dict, direction: str) -> list[tuple]:
     """What NetworkPolicies open for a Pod with these labels, `ingress` or `egress`: (namespace labels, Pod labels, ports).
 
-    Fails where no policy closes the direction first, or where an opening names no Pod.
+    A peer without a namespace is of the policy's own. Fails where no policy closes the direction first, or where an opening names no
+    peer or no port.
     """
-    policies = [r["spec"] for r in resources if r["kind"] == "NetworkPolicy" and matches(r["spec"]["podSelector"], labels)]
-    assert any(direction.capitalize() in p["policyTypes"] for p in policies), f"{direction} is open"
+    policies = [r for r in resources if r["kind"] == "NetworkPolicy" and matches(r["spec"]["podSelector"], labels)]
+    assert any(direction.capitalize() in p["spec"]["policyTypes"] for p in policies), f"{direction} is open"
     result = []
     for policy in policies:
-        for rule in policy.get(direction) or []:
+        own = {"matchLabels": {"kubernetes.io/metadata.name": policy["metadata"]["namespace"]}}
+        for rule in policy["spec"].get(direction) or []:
             peers = rule["to" if direction == "egress" else "from"]
             ports = tuple(sorted((p["protocol"], p["port"]) for p in rule["ports"]))
             assert peers and ports
             for peer in peers:
-                assert "ipBlock" not in peer, "addresses can be anybody's"
-                result.append((
-                    tuple(sorted(peer["namespaceSelector"]["matchLabels"].items())),
-                    tuple(sorted(peer.get("podSelector", {}).get("matchLabels", {}).items())),
-                    ports,
-                ))
+                assert peer.keys() <= {"namespaceSelector", "podSelector"}, "addresses can be anybody's"
+                selectors = peer.get("namespaceSelector", own), peer.get("podSelector", {"matchLabels": {}})
+                assert all(s.keys() == {"matchLabels"} for s in selectors), peer
+                assert selectors[0]["matchLabels"], "every namespace"
+                result.append((*(tuple(sorted(s["matchLabels"].items())) for s in selectors), ports))
     return sorted(result)

@@ -58,8 +58,7 @@ impl Exchange<'_> {
         let still = self.moved.elapsed();
         let store = self.request.shared.response_timeout;
         // A head that comes in drops is no answer either.
-        let drips = matches!(self.answer, Answer::Head)
-            && self.saying.is_some_and(|since| since.elapsed() >= store);
+        let drips = self.saying.is_some_and(|since| since.elapsed() >= store);
         if drips || (self.store_owes() && still >= store) {
             return Err(Fault::StoreSilent);
         }

@@ -24,3 +24,21 @@ proptest! {
         prop_assert_eq!(Element::parse(&joined, joined.len()).unwrap().children().len(), keys.len() + 1);
     }
 }
+
+/// What is long must not be looked at once for each of many elements.
+#[test]
+fn long_documents_are_read_once() {
+    let blank = " ".repeat(7 << 20);
+    let many = "<a/>".repeat(8000);
+    let started = std::time::Instant::now();
+    Element::parse(
+        format!("<Delete>{blank}{many}</Delete>").as_bytes(),
+        8 << 20,
+    )
+    .unwrap();
+    let attributes: String = (0..500_000).map(|n| format!(" a{n}=''")).collect();
+    let body = format!("<Delete{attributes}/>");
+    assert!(Element::parse(body.as_bytes(), 8 << 20).is_err());
+    // Half a minute where that is not so, milliseconds where it is.
+    assert!(started.elapsed().as_secs() < 10);
+}

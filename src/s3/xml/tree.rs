@@ -7,6 +7,8 @@ use crate::s3::{ErrorCode, S3Error};
 
 /// Elements within elements.
 const MAX_DEPTH: usize = 16;
+/// Attributes of an element; nobody reads them.
+const MAX_ATTRIBUTES: usize = 32;
 /// Elements in a document: six for each of 1000 objects to delete, and some.
 const MAX_ELEMENTS: usize = 8192;
 
@@ -45,6 +47,8 @@ pub struct Element {
     name: String,
     text: String,
     children: Vec<Element>,
+    /// Does the text hold more than white space?
+    spoken: bool,
     /// Does the text hold a CR that was not written as a reference?
     raw_cr: bool,
 }
@@ -211,11 +215,18 @@ impl Builder {
         if self.root.is_some() {
             return bad("It has two roots.");
         }
-        if self.open.last().is_some_and(|parent| !blank(&parent.text)) {
-            return bad("Text stands beside elements.");
+        if let Some(parent) = self.open.last_mut() {
+            if parent.spoken {
+                return bad("Text stands beside elements.");
+            }
+            parent.text = String::new();
         }
-        for attribute in start.attributes() {
+        for (i, attribute) in start.attributes().enumerate() {
             attribute.map_err(|_| XmlError::Malformed("An attribute cannot be read."))?;
+            // Each is compared with all before it.
+            if i >= MAX_ATTRIBUTES {
+                return bad("An element has too many attributes.");
+            }
         }
         let name = std::str::from_utf8(start.name().0)
             .map_err(|_| XmlError::Malformed("It is not UTF-8."))?
@@ -236,7 +247,7 @@ impl Builder {
         };
         if element.children.is_empty() {
             // XML makes LF of a raw CR, not every reader does.
-            if element.raw_cr && !blank(&element.text) {
+            if element.raw_cr && element.spoken {
                 return bad("A value holds a raw carriage return; write it as &#13;.");
             }
         } else {
@@ -264,6 +275,7 @@ impl Builder {
             return bad("Text stands beside elements.");
         }
         element.raw_cr |= raw && piece.contains('\r');
+        element.spoken |= !blank(piece);
         element.text.push_str(piece);
         Ok(())
     }

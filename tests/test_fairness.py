@@ -1,0 +1,119 @@
+"""What one client holds back, leaves untaken or makes up must not be others' loss."""
+
+import os
+import socket
+import time
+
+import pytest
+
+from harness.h2wire import H2
+from harness.life import put
+from harness.process import wait_until
+from harness.rules import SSE
+from harness.wire import Wire
+
+STRICT = [{"bucket": "*", "require": "any"}]
+
+
+def _descriptors(proxy) -> int:
+    return len(os.listdir(f"/proc/{proxy.process.pid}/fd"))
+
+
+def test_refusals_that_an_http2_client_does_not_take(own):
+    """No window, so no error's body can be sent: such requests are over, for others and for the end of the process."""
+    proxy = own(rules=STRICT, limits={"requests": 50}, shutdown={"drain": "1s"})
+    with H2(proxy.address, window=0) as h2:
+        for _ in range(100):
+            h2.head("PUT", "/b/k", ("content-length", "5"), end=False)
+        wait_until("their lines", lambda: len(proxy.audit()) == 100, 10)
+        assert {line["decision"] for line in proxy.audit()} == {"deny"}
+        assert proxy.metrics()["sealgate_requests_active"] == 0
+        assert put(proxy, SSE) == 200
+        proxy.process.stop(10)
+    assert "without_line" not in proxy.process.output()
+    proxy.start()
+    put(proxy, SSE)
+    assert [line["unclean"] for line in proxy.audit()] == [False] * 102
+
+
+def test_a_refusal_that_is_not_taken_ends_its_stream(own):
+    proxy = own(rules=STRICT, limits={"requests_per_source": 2})
+    with H2(proxy.address, window=0) as h2:
+        streams = [h2.head("PUT", "/b/k", ("content-length", "5"), end=False) for _ in range(4)]
+        begun = time.monotonic()
+
+        def over():
+            h2.read(0.1)
+            return [h2.streams[number].done for number in streams]
+
+        # Two count as its address' requests until they are given up; the others are told to slow down, and not waited for.
+        wait_until("the two that are too many", lambda: sorted(over()) == [False, False, True, True], 3)
+        wait_until("the others", lambda: all(over()), 10)
+        assert 4 < time.monotonic() - begun < 9
+    assert sorted(line["code"] for line in proxy.audit()) == ["AccessDenied"] * 2 + ["SlowDown"] * 2
+
+
+def test_health_answers_that_are_not_read(own):
+    proxy = own(limits={"idle_timeout": "1s", "linger": {"bytes": 0, "time": "1s"}})
+    proxy.stop()
+    proxy.config["listen"][0]["serve"] = "health"
+    proxy.start()
+    with socket.create_connection(("127.0.0.1", proxy.port), 5) as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        pages = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+        link.settimeout(1)
+        with pytest.raises(OSError):
+            # Until neither side takes more.
+            for _ in range(10_000):
+                link.sendall(pages)
+        descriptors = _descriptors(proxy)
+        wait_until("its end", lambda: _descriptors(proxy) < descriptors, 10)
+
+
+def test_made_up_lengths_do_not_turn_a_counter_back(own):
+    proxy = own(rules=STRICT)
+    counts = []
+    for _ in range(3):
+        with Wire(proxy.address) as wire:
+            wire.request("PUT", "/b/k", length=(1 << 63) - 1)
+            assert wire.answer().status == 403
+        counts.append(proxy.metrics()["sealgate_refused_body_bytes_total"])
+    assert counts == sorted(set(counts)) and counts[0] > 0
+
+
+def test_bodies_that_are_held_leave_room_for_other_addresses(own):
+    proxy = own(rules=[{"bucket": "b", "policy": {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::b/secret/*"}]}}],
+        trusted_proxies=["127.0.0.1"])
+    wires = []
+    try:
+        # All of one IPv6 network, which is one client's.
+        for last in range(1, 5):
+            for _ in range(2):
+                wire = Wire(proxy.address)
+                wires.append(wire)
+                wire.request("POST", "/b?delete", f"X-Forwarded-For: 2001:db8::{last}", length=8 << 20)
+                try:
+                    wire.push((8 << 20) - 1, 5)
+                except OSError:
+                    # Refused while it sends.
+                    pass
+        body = b"<Delete><Object><Key>k</Key></Object></Delete>"
+        with Wire(proxy.address) as wire:
+            wire.request("POST", "/b?delete", "X-Forwarded-For: 198.51.100.9", body=body)
+            assert wire.answer("POST").status == 200
+    finally:
+        for wire in wires:
+            wire.close()
+
+
+def test_a_body_may_be_as_large_as_xml_bytes_says(own, fake):
+    proxy = own(rules=[{"bucket": "b", "policy": {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::b/secret/*"}]}}],
+        limits={"xml_bytes": "32MiB"})
+    keys = b"".join(b"<Object><Key>k%d</Key></Object>" % n for n in range(1000))
+    body = b"<Delete>" + b" " * (20 << 20) + keys + b"</Delete>"
+    with Wire(proxy.address) as wire:
+        wire.request("POST", "/b?delete", body=body)
+        assert wire.answer("POST").status == 200
+    assert fake.last().body == body
