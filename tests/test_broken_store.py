@@ -160,13 +160,17 @@ def test_reset_before_an_answer(gate, fake, when, version):
 
 
 def test_reset_of_a_read_before_an_answer(gate, fake):
-    """Asked once more where the connection was kept from an earlier request, and never a third time."""
+    """The store may have seen it: nothing is sent twice, though the connection was kept from an earlier request."""
+    with Wire(gate.address) as wire:
+        wire.request("GET", "/open/k")
+        assert wire.answer("GET").status == 200
+    fake.seen = []
     fake.behave = before_any_answer("after the body")
     gate.mark()
     with Wire(gate.address) as wire:
         wire.request("GET", "/open/k")
         assert_refused(wire.answer("GET"), 503, "ServiceUnavailable")
-    assert 1 <= len(fake.seen) <= 2
+    assert len(fake.seen) == 1
     (line,) = gate.audit_new(1)
     assert (line["status"], line["decision"], line["reason"]) == (503, "error", "store")
 
