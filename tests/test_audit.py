@@ -147,6 +147,50 @@ def test_full_disk_refuses(proxy, fake, tmp_path, disk):
         assert gate.start().audit_file and lines(file.read_text()) == trail
 
 
+def crowded(gate: Sealgate, fake, widen) -> Load:
+    """Eight clients that never pause, while the room ends and comes back; what they were answered."""
+    with Load(gate.address, 8, LONG) as load:
+        wait_until("no room", lambda: gate.metric("sealgate_audit_blocked") == 1, 60)
+        # What had been let in before has its answer by then.
+        time.sleep(0.5)
+        before, seen = len(load.answered), len(fake.seen)
+        wait_until("refusals", lambda: len(load.answered) >= before + 100, 10)
+        assert {status for _, status in load.answered[before:]} == {503}
+        assert len(fake.seen) == seen, "nothing passes"
+        assert gate.admin("/readyz") == (503, "audit lines cannot be written\n")
+        widen()
+        wait_until("ready again", lambda: gate.admin("/readyz")[0] == 200, 10)
+        before, written = len(load.answered), len(load.written())
+        wait_until("writes", lambda: len(load.written()) >= written + 100, 20)
+        assert {status for _, status in load.answered[before + 8:]} == {200, 403}, "whoever asks is served again"
+    assert written > 10, "before there was no room"
+    assert gate.metric("sealgate_audit_blocked") == 0
+    return load
+
+
+def has_all_of(trail: list[dict], load: Load):
+    """Each acknowledged write's line is there once, and so are those of denials and reads. Of refusals some may be counted alone, where
+    they do not fit into memory."""
+    numbered(trail)
+    ids = [line["request_id"] for line in trail]
+    assert len(ids) == len(set(ids))
+    assert load.written() <= set(ids), len(load.written() - set(ids))
+    assert load.ids(200, 403) <= set(ids), len(load.ids(200, 403) - set(ids))
+    statuses = {line["request_id"]: line["status"] for line in trail}
+    assert all(statuses[request_id] == status for request_id, status in load.answered if status != 503)
+
+
+@pytest.mark.parametrize("disk", [Limited, Tmpfs] if os.geteuid() == 0 else [Limited])
+def test_full_disk_refuses_a_crowd(proxy, fake, tmp_path, disk):
+    with disk(tmp_path) as room:
+        file = room.folder / "audit.jsonl"
+        gate = proxy(file=str(file))
+        room.limit(gate)
+        load = crowded(gate, fake, lambda: room.widen(gate))
+        gate.stop()
+        has_all_of(lines(file.read_text()), load)
+
+
 @pytest.mark.parametrize("disk", [Limited, Tmpfs] if os.geteuid() == 0 else [Limited])
 def test_full_disk_counts(proxy, fake, tmp_path, disk):
     with disk(tmp_path) as room:
@@ -222,6 +266,13 @@ def test_stopped_reader_of_stdout_refuses(proxy, fake, reader):
     trail = reader.trail()
     numbered(trail)
     assert written <= {e["request_id"] for e in trail}
+
+
+def test_stopped_reader_of_stdout_refuses_a_crowd(proxy, fake, reader):
+    gate = proxy(streams={"stdout": reader.writing})
+    load = crowded(gate, fake, reader.read)
+    gate.stop()
+    has_all_of(reader.trail(), load)
 
 
 def test_stopped_reader_of_stdout_counts(proxy, fake, reader):
@@ -360,6 +411,16 @@ def test_stopped_reader_of_a_socket_refuses(proxy, fake, place):
     reader.leave()
     numbered(reader.trail())
     assert written <= {e["request_id"] for e in reader.trail()}
+
+
+def test_stopped_reader_of_a_socket_refuses_a_crowd(proxy, fake, place):
+    reader = SocketReader(place).listen(read=False)
+    gate = proxy(socket=str(place))
+    load = crowded(gate, fake, reader.read)
+    gate.stop()
+    wait_until("the last line", lambda: load.ids(200, 403) <= {line["request_id"] for line in reader.trail()}, 10, 0.5)
+    reader.leave()
+    has_all_of(reader.trail(), load)
 
 
 def test_stopped_reader_of_a_socket_counts(proxy, fake, place, tmp_path):

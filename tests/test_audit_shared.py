@@ -128,6 +128,56 @@ def test_no_room_while_two_processes_write(start, fake, full):
     assert not any(line["unclean"] for line in trail)
 
 
+@pytest.mark.parametrize("room", ["again", "never"])
+def test_no_room_while_a_crowd_is_handed_over(start, fake, room):
+    """The old process fills up under eight clients and hands over; it has room again in time for its last upload, or never."""
+    gate = start(upgrade_socket="up.sock", shutdown={"drain": "20s"})
+    old, new = gate.process, None
+    last = Wire(gate.address)
+    last.request("PUT", "/locked/last", SSE, length=10)
+    last.send(b"hello")
+    wait_until("its last upload", lambda: gate.metric("sealgate_requests_active") == 1, 5)
+    try:
+        with Load(gate.address, 8, LONG) as load:
+            wait_until("some writes", lambda: len(load.written()) > 20, 10)
+            limit(old, gate.audit_file.stat().st_size + 20_001)
+            wait_until("no room", lambda: gate.metric("sealgate_audit_blocked") == 1, 30)
+            time.sleep(0.3)
+            filled = len(load.written())
+            new = successor(gate)
+            assert len(load.written()) == filled
+            os.kill(old.pid, signal.SIGQUIT)
+            wait_until("writes to the new process", lambda: serves(new) and len(load.written()) >= filled + 100, 20)
+            assert old.alive()
+            if room == "again":
+                unlimit(old)
+                time.sleep(1)
+            last.send(b"world")
+            status, request_id = (answer := last.answer()).status, answer["x-amz-request-id"]
+            wait_until("the end of the old one", lambda: not old.alive(), 40)
+            more = len(load.written())
+            wait_until("more writes", lambda: len(load.written()) >= more + 100, 20)
+            load.end()
+        assert (old.wait(1), status) == ((0, 200) if room == "again" else (1, 503))
+        gate.process = new
+        gate.stop()
+    finally:
+        last.close()
+        if new:
+            new.stop(10)
+    assert {status for _, status in load.answered} == {200, 403, 503}
+    trail = lines(gate.audit_file.read_text())
+    ids = [line["request_id"] for line in trail]
+    assert len(ids) == len(set(ids))
+    assert load.written() <= set(ids) and load.ids(200, 403) <= set(ids)
+    if room == "again":
+        assert request_id in ids
+        # What does not fit into memory meanwhile are lines of refusals, which the next line counts.
+        assert len(by_start(trail)) == 2
+        numbered(trail)
+        assert not any(line["unclean"] for line in trail)
+
+
 def test_somebody_else_writes_behind_half_a_line(start, fake):
     """The half stays; the line comes again as a whole."""
     gate = start()

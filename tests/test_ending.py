@@ -8,6 +8,7 @@ import pytest
 
 from harness.certificates import Authority
 from harness.fakestore import ok
+from harness.h2wire import H2
 from harness.life import put
 from harness.process import wait_until
 from harness.wire import Wire
@@ -40,7 +41,36 @@ def under_way(proxy, count: int):
     wait_until("the requests", lambda: proxy.metrics()["sealgate_requests_active"] == count, 5)
 
 
-@pytest.mark.parametrize("how", ["drain", "at once", "second signal"])
+CUT = ("error", "limit", "broken off: the process ended before the request did")
+HOWS = pytest.mark.parametrize("how", ["drain", "at once", "second signal"])
+
+
+def end(proxy, how: str):
+    """Ends a process that has requests under way, which are not waited for longer than they must be."""
+    begun = time.monotonic()
+    os.kill(proxy.process.pid, signal.SIGINT if how == "at once" else signal.SIGTERM)
+    if how == "second signal":
+        wait_until("the drain", lambda: proxy.admin("/readyz")[0] == 503, 5)
+        assert proxy.process.alive()
+        os.kill(proxy.process.pid, signal.SIGINT)
+    wait_until("the end", lambda: not proxy.process.alive(), 5)
+    assert proxy.process.wait(1) == 0
+    assert (time.monotonic() - begun > 0.8) == (how == "drain")
+
+
+def has_its_lines(proxy):
+    """Those of the upload and the read that were cut off; and nothing is missing after them."""
+    lines = sorted((line["method"], line["key"], line["decision"], line["reason"], line["error"]) for line in proxy.audit())
+    assert lines == [("GET", "k", *CUT), ("PUT", "slow", *CUT)]
+    assert next(line for line in proxy.audit() if line["method"] == "PUT")["bytes_in"] == 5
+    assert next(line for line in proxy.audit() if line["method"] == "GET")["bytes_out"] == 4
+    assert "requests under way were cut off" in proxy.process.output() and "requests=2" in proxy.process.output()
+    proxy.start()
+    put(proxy)
+    assert [line["unclean"] for line in proxy.audit()] == [False, False, False]
+
+
+@HOWS
 def test_what_is_cut_off_has_its_line(own, fake, how):
     fake.behave = slow
     proxy = own(shutdown={"drain": "1s" if how == "drain" else "30s"})
@@ -49,24 +79,31 @@ def test_what_is_cut_off_has_its_line(own, fake, how):
         two.request("GET", "/b/k")
         under_way(proxy, 2)
         assert two.head().status == 200
-        begun = time.monotonic()
-        os.kill(proxy.process.pid, signal.SIGINT if how == "at once" else signal.SIGTERM)
-        if how == "second signal":
-            wait_until("the drain", lambda: proxy.admin("/readyz")[0] == 503, 5)
-            assert proxy.process.alive()
-            os.kill(proxy.process.pid, signal.SIGINT)
-        wait_until("the end", lambda: not proxy.process.alive(), 5)
-        assert proxy.process.wait(1) == 0
-        assert (time.monotonic() - begun > 0.8) == (how == "drain")
+        end(proxy, how)
         assert one.ends() and _rest(two) == b"half"
-    lines = sorted((line["method"], line["key"], line["decision"], line["reason"], line["error"]) for line in proxy.audit())
-    cut = ("error", "limit", "broken off: the process ended before the request did")
-    assert lines == [("GET", "k", *cut), ("PUT", "slow", *cut)]
-    assert next(line for line in proxy.audit() if line["method"] == "PUT")["bytes_in"] == 5
-    assert "requests under way were cut off" in proxy.process.output() and "requests=2" in proxy.process.output()
-    proxy.start()
-    put(proxy)
-    assert [line["unclean"] for line in proxy.audit()] == [False, False, False]
+    has_its_lines(proxy)
+
+
+@HOWS
+@pytest.mark.parametrize("body", ["whole", "to come"])
+def test_what_is_cut_off_over_http2_has_its_line(own, fake, how, body):
+    fake.behave = slow
+    proxy = own(shutdown={"drain": "1s" if how == "drain" else "30s"})
+    with H2(proxy.address) as h2:
+        length = "5" if body == "whole" else "1000"
+        upload = h2.head("PUT", "/b/slow", ("content-length", length), end=False)
+        h2.data(upload, b"12345", end=body == "whole")
+        read = h2.head("GET", "/b/k")
+        under_way(proxy, 2)
+        h2.until(lambda: h2.streams[read].body == b"half", 5)
+        wait_until("the body", lambda: any(bytes(seen.body) == b"12345" for seen in fake.seen), 5)
+        end(proxy, how)
+        h2.until(lambda: h2.closed, 5)
+        # Cut off, and nothing that looks like an answer or its end.
+        upload, read = h2.streams[upload], h2.streams[read]
+        assert upload.status is None and not upload.ended, upload
+        assert read.status == 200 and read.body == b"half" and not read.ended, read
+    has_its_lines(proxy)
 
 
 @pytest.mark.parametrize("what", ["nothing", "half a head", "half a preface", "no PROXY header", "no TLS", "a linger"])

@@ -1,7 +1,6 @@
 """With nothing to change, every byte passes as it is; the policy decides on what the store will see."""
 
 import socket
-import struct
 import time
 
 import pytest
@@ -596,9 +595,7 @@ def test_body_until_the_end_of_the_connection(gate, fake):
     def cut(link, seen):
         link.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
         time.sleep(0.2)
-        link.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        link.socket.close()
-        return False
+        return link.reset()
 
     fake.behave = cut
     with Wire(gate.address) as wire:

@@ -1,5 +1,6 @@
 """HTTP/1.0: no chunks, and the end of the connection is the end of what has no length."""
 
+import threading
 import time
 
 import pytest
@@ -44,6 +45,15 @@ def test_one_that_is_broken_off_is_no_success(gate, fake):
 
 
 def test_a_read_s_body_flows(gate, fake):
-    fake.behave = lambda link, seen: link.send(HEAD + BODIES[1])
+    """It is there before the store has come to its end."""
+    over = threading.Event()
+
+    def behave(link, seen):
+        link.send(HEAD + BODIES[1])
+        over.wait(10)
+        return False
+
+    fake.behave = behave
     got = exchange(gate.address, b"GET /open/k HTTP/1.0\r\nHost: h\r\n\r\n")
+    over.set()
     assert got.startswith(b"HTTP/1.1 200 ") and got.endswith(b"hello world"), got

@@ -1,16 +1,17 @@
 """A configuration that changes under way, a process that ends, and one that takes over."""
 
-import concurrent.futures
 import http.client
 import json
 import os
 import resource
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -21,6 +22,7 @@ from harness.process import Process, free_port, wait_until
 from harness.rules import EXPECT, SSE
 from harness.secure import secure
 from harness.tools import sealgate
+from harness.uploads import Uploads
 from harness.wire import Wire, exchange
 
 
@@ -156,8 +158,23 @@ def test_log_level_at_run_time(own):
         answer = link.getresponse()
         return answer.status, answer.read().decode()
 
+    def says(method: str) -> bool:
+        """Whether the log has a line of a request, which is one for debugging."""
+        with Wire(proxy.address) as wire:
+            wire.request(method, "/b/k", *(["Content-Length: 0"] if method == "PUT" else []))
+            request_id = wire.final(method)[1]["x-amz-request-id"]
+        proxy.audit_of(request_id)
+        time.sleep(0.1)
+        return any(" DEBUG " in line and request_id in line and "a request ended" in line
+                   for line in proxy.process.output().splitlines())
+
+    assert not says("PUT") and not says("GET")
+    assert log("PUT", "/log?filter=debug")[0] == 200
+    assert says("PUT") and says("GET")
+    assert log("PUT", "/log?filter=info")[0] == 200
+    assert not says("PUT") and not says("GET")
     assert log("PUT", "/log?filter=sealgate%3Ddebug,pingora=trace")[0] == 200
-    assert "sealgate=debug" in log("GET", "/log")[1]
+    assert "sealgate=debug" in log("GET", "/log")[1] and says("GET")
     for nonsense in ("bogus", "", "info,,", "sealgate=verbose"):
         status, text = log("PUT", f"/log?filter={nonsense}")
         assert status == 400, (nonsense, text)
@@ -221,67 +238,26 @@ def _connects(port: int) -> bool:
     return True
 
 
-class Uploads:
-    """Clients that keep uploading on kept connections, and what they got."""
-
-    def __init__(self, proxy, count: int):
-        self.proxy, self.stop, self.failed, self.wrong, self.done = proxy, threading.Event(), [], [], 0
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(count)]
-        for thread in self.threads:
-            thread.start()
-
-    def _run(self, i: int):
-        body = b"x" * 20_000
-        link = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=30)
-        while not self.stop.is_set():
-            sse = (self.done + i) % 4 != 0
-            headers = {"x-amz-server-side-encryption": "AES256"} if sse else {}
-            try:
-                link.request("PUT", f"/b/{i}", body, headers)
-                answer = link.getresponse()
-                answer.read()
-            except (OSError, http.client.HTTPException) as e:
-                # A connection that was kept and closed between two requests is every client's to open anew.
-                if isinstance(e, http.client.RemoteDisconnected) and getattr(link, "reused", False):
-                    link.close()
-                    link.reused = False
-                    continue
-                self.failed.append(repr(e))
-                link.close()
-                continue
-            link.reused = answer.headers.get("connection") != "close"
-            with self.lock:
-                self.done += 1
-            if answer.status != (200 if sse else 403):
-                self.wrong.append((answer.status, sse))
-            if not sse:
-                link.close()
-                link.reused = False
-
-    def end(self):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(40)
-        assert not any(thread.is_alive() for thread in self.threads)
-
-
-def test_reloads_under_load(own):
-    """10 reloads, the policy the same in other words each time: no failed request, no wrong decision."""
+def test_reloads_under_load(own, fake):
+    """10 reloads, the policy the same in other words each time, under 100 clients: no failed request, no wrong decision."""
     proxy = own(rules=STRICT)
-    uploads = Uploads(proxy, 100)
+    uploads, reloads = Uploads(proxy, fake, 100), []
     for i in range(10):
         write(proxy, rules=[{"bucket": "*", "require": "any" if i % 2 else {"sse": ["AES256", "aws:kms"]}}])
+        reloads.append(time.monotonic())
         hang_up(proxy)
         in_force(proxy, i + 2)
+        uploads.goes_on()
     uploads.end()
-    assert (uploads.failed, uploads.wrong) == ([], []) and uploads.done > 100
+    uploads.assert_none_failed(*reloads)
+    assert min(uploads.turns) >= 20
+    assert proxy.metric("sealgate_config_reloads_total", result="applied") == 10
 
 
 def test_hand_over_under_load(own, fake):
-    """3 processes, one after the other, on the same listener: no failed request, no wrong decision, no line lost."""
+    """3 processes, one after the other, on the same listener, under 100 clients: no failed request, no wrong decision, no line lost."""
     proxy = own(rules=STRICT, upgrade_socket="upgrade.sock", shutdown={"drain": "20s"})
-    uploads = Uploads(proxy, 100)
+    uploads, hand_overs = Uploads(proxy, fake, 100), []
     started = []
     try:
         for i in range(3):
@@ -290,18 +266,20 @@ def test_hand_over_under_load(own, fake):
             successor = Process("sealgate", command, proxy.folder / f"log{i}")
             started.append(successor)
             time.sleep(1)
+            hand_overs.append(time.monotonic())
             os.kill(before.pid, signal.SIGQUIT)
             wait_until("the new process", lambda: proxy.admin("/readyz")[0] == 200 and generation(proxy) == 1, 20)
             wait_until("the end of the old one", lambda: not before.alive(), 40)
             assert before.wait(1) == 0, before.output()[-2000:]
             proxy.process = successor
+            uploads.goes_on()
         uploads.end()
-        assert (uploads.failed, uploads.wrong) == ([], []) and uploads.done > 100
     finally:
         for process in started:
             process.stop(20)
+    uploads.assert_none_failed(*hand_overs)
+    assert min(uploads.turns) >= 6
     lines = proxy.audit()
-    assert len(lines) >= uploads.done
     starts = {}
     for line in lines:
         starts.setdefault(line["start"], []).append(line["seq"])
@@ -323,13 +301,65 @@ def test_upgrade_without_a_socket(own):
     assert run.returncode == 1 and "upgrade_socket" in run.stderr
 
 
+def _switches(pid: int) -> dict[str, int]:
+    """How often the threads of a process went to sleep, by their names."""
+    switches = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/status") as file:
+            status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+        switches[status["Name"]] = switches.get(status["Name"], 0) + int(status["voluntary_ctxt_switches"])
+    return switches
+
+
+def test_admin_port_has_a_thread_of_its_own(own):
+    """Which wakes up for each of its requests, while those that serve clients sleep."""
+    proxy = own()
+    pid = proxy.process.pid
+    names = [Path(f"/proc/{pid}/task/{thread}/comm").read_text().strip() for thread in os.listdir(f"/proc/{pid}/task")]
+    assert names.count("admin") == 1 and "gate" in names, names
+    before = _switches(pid)
+    for _ in range(200):
+        assert proxy.admin("/metrics")[0] == 200
+    woken = {name: count - before[name] for name, count in _switches(pid).items() if name in before}
+    assert woken.pop("admin") >= 200
+    assert max(woken.values()) < 100, woken
+
+
+def _saturate(proxy, stop: threading.Event):
+    """Denied requests, as many at once as the connection takes."""
+    denied = f"PUT /b/k HTTP/1.1\r\nHost: {proxy.address}\r\nContent-Length: 0\r\n\r\n".encode() * 500
+    with socket.create_connection(("127.0.0.1", proxy.port), 10) as link:
+        link.setblocking(False)
+        rest = b""
+        while not stop.is_set():
+            readable, writable, _ = select.select([link], [link], [], 1)
+            if readable:
+                link.recv(1 << 20)
+            if writable:
+                rest = rest or denied
+                rest = rest[link.send(rest):]
+
+
 def test_admin_port_answers_under_load(own):
     proxy = own(rules=STRICT)
-    uploads = Uploads(proxy, 50)
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        times = list(pool.map(lambda _: _timed(proxy), range(40)))
-    uploads.end()
-    assert max(times) < 5 and not uploads.failed
+    stop = threading.Event()
+    threads = [threading.Thread(target=_saturate, args=(proxy, stop), daemon=True) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until("the load", lambda: proxy.metric("sealgate_denied_total") > 1000, 10)
+        denied, ticks, begun = proxy.metric("sealgate_denied_total"), _ticks(proxy.process.pid), time.monotonic()
+        times = []
+        while len(times) < 40 or time.monotonic() - begun < 2:
+            times.append(_timed(proxy))
+            time.sleep(0.01)
+        busy = (_ticks(proxy.process.pid) - ticks) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - begun)
+    finally:
+        stop.set()
+    for thread in threads:
+        thread.join(10)
+    assert busy > 0.5, "it has nothing to do"
+    assert max(times) < 1 and sorted(times)[len(times) // 2] < 0.2
 
 
 def _timed(proxy) -> float:
@@ -409,6 +439,80 @@ def test_admin_clients_that_do_not_read_make_room(own):
     finally:
         for client in clients:
             client.close()
+
+
+def test_silent_admin_clients_make_room(own):
+    """Whoever came first goes where there are 64, whether or not anything was ever said."""
+    proxy = own()
+    clients = []
+    try:
+        for i in range(200):
+            client = socket.create_connection(("127.0.0.1", proxy.admin_port), 5)
+            clients.append(client)
+            if i % 2:
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHo")
+        begun = time.monotonic()
+        for _ in range(5):
+            assert proxy.admin("/healthz")[0] == 200 and proxy.admin("/readyz")[0] == 200
+        assert time.monotonic() - begun < 2
+        assert _was_ended(clients[0], 2), "the oldest made room"
+        assert not _was_ended(clients[-1], 0.2), "the latest is still there"
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _was_ended(client: socket.socket, seconds: float) -> bool:
+    client.settimeout(seconds)
+    try:
+        return client.recv(1) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def test_an_admin_connection_has_an_end(own):
+    """It lasts 10 s at most, however much is asked on it; one that asks nothing, or never to the end, 5 s."""
+    proxy = own()
+    begun, ends = time.monotonic(), {}
+
+    def busy():
+        link = http.client.HTTPConnection("127.0.0.1", proxy.admin_port, timeout=5)
+        link.auto_open = 0
+        link.connect()
+        asked = 0
+        try:
+            while time.monotonic() - begun < 15:
+                link.request("GET", "/healthz")
+                answer = link.getresponse()
+                assert answer.status == 200 and answer.read()
+                asked += 1
+                time.sleep(0.05)
+        except (OSError, http.client.HTTPException):
+            pass
+        ends["busy"] = time.monotonic() - begun
+        ends["asked"] = asked
+
+    def ended(name: str, first: bytes, drip: bytes = b""):
+        with socket.create_connection(("127.0.0.1", proxy.admin_port), 15) as link:
+            link.sendall(first)
+            while time.monotonic() - begun < 15 and not _was_ended(link, 0.3):
+                try:
+                    link.sendall(drip)
+                except OSError:
+                    break
+        ends[name] = time.monotonic() - begun
+
+    threads = [threading.Thread(target=busy, daemon=True)] + [
+        threading.Thread(target=ended, args=args, daemon=True)
+        for args in (("silent", b""), ("half", b"GET /he"), ("drips", b"GET /healthz HTTP/1.1\r\nX: ", b"x"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert ends["asked"] > 50 and 8 < ends["busy"] < 12, ends
+    assert all(4 < ends[name] < 7 for name in ("silent", "half", "drips")), ends
 
 
 def test_out_of_file_descriptors_the_admin_port_rests(own):

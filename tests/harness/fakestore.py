@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import re
 import socket
+import struct
 import threading
 import time
 import urllib.parse
@@ -46,6 +47,12 @@ class Link:
 
     def send(self, data: bytes | str):
         self.socket.sendall(data.encode("latin-1") if isinstance(data, str) else data)
+
+    def reset(self) -> bool:
+        """Ends the connection with a RST instead of a FIN; for `behave` to return."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+        return False
 
     def _more(self) -> bool:
         data = self.socket.recv(65536)

@@ -25,6 +25,10 @@ class Load:
         return self
 
     def __exit__(self, *_):
+        self.end()
+
+    def end(self):
+        """Has every client finish its request."""
         self._stop.set()
         for thread in self._threads:
             thread.join(20)
