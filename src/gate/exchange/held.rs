@@ -49,16 +49,14 @@ impl Exchange<'_> {
         self.complete()
     }
 
-    /// Whether a client cannot tell the end of the answer to its write from an answer that is broken off: HTTP/1.0
-    /// knows no chunks.
+    /// Whether a client cannot tell the end of the answer from one that is broken off: HTTP/1.0 knows no chunks.
     pub(super) fn ends_silently(&self, head: &ResponseHead) -> bool {
         matches!(head.framing, Framing::Chunked | Framing::Close)
             && !self.request.http11
             && !self.client.stream.is_unchunked()
-            && !self.request.parsed.method.is_safe()
     }
 
-    /// Such an answer leaves whole, after its line.
+    /// Such an answer leaves whole, after its line; unless it is longer than what is held back.
     pub(super) async fn begin_whole(&mut self, head: &ResponseHead) -> Result<(), Fault> {
         // It is confirmed, if it had to be.
         self.demanded = None;
