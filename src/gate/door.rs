@@ -22,6 +22,7 @@ use super::{
     judge::{Arrived, judge},
     linger::Linger,
     parsed::Parsed,
+    pool::is_quiet,
     process::{Live, Process},
     refusal,
     request::Ctx,
@@ -136,6 +137,10 @@ async fn serve(live: &Arc<Live>, entered: Entered, shutdown: &ShutdownWatch) {
                                 rest.ahead = BytesMut::new();
                             }
                             continue;
+                        }
+                        // What has come though none was to come would turn the close into a reset.
+                        After::Close if !is_quiet(&mut rest.stream) => {
+                            return linger(gate, rest).await;
                         }
                         After::Close => {
                             let _ = timeout(limits.idle_timeout, rest.stream.shutdown()).await;

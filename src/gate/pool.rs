@@ -67,7 +67,7 @@ impl<S: AsyncRead + Unpin> Pool<S> {
 }
 
 /// Whether there is nothing to read: no end, no error, and no bytes, which would be an answer to nothing.
-fn is_quiet(stream: &mut (impl AsyncRead + Unpin)) -> bool {
+pub(super) fn is_quiet(stream: &mut (impl AsyncRead + Unpin)) -> bool {
     let mut byte = [0; 1];
     let mut cx = Context::from_waker(Waker::noop());
     matches!(
