@@ -127,24 +127,28 @@ class Limited:
 
 
 # Without root the limit is the full disk.
-@pytest.mark.parametrize("disk", [Limited, Tmpfs] if os.geteuid() == 0 else [Limited])
-def test_full_disk_refuses(proxy, fake, tmp_path, disk):
-    with disk(tmp_path) as room:
-        file = room.folder / "audit.jsonl"
-        gate = proxy(file=str(file))
-        room.limit(gate)
-        written = until_blocked(gate)
-        assert_refuses(gate, fake)
-        assert not file.read_text().endswith("\n"), "the room is used to its last byte"
-        room.widen(gate)
-        assert_recovers(gate)
-        gate.stop()
-        trail = lines(file.read_text())
-        numbered(trail)
-        ids = [e["request_id"] for e in trail]
-        assert written <= set(ids), "kept until there was room"
-        assert len(ids) == len(set(ids))
-        assert gate.start().audit_file and lines(file.read_text()) == trail
+@pytest.fixture(params=[Limited, Tmpfs] if os.geteuid() == 0 else [Limited])
+def room(request, tmp_path):
+    with request.param(tmp_path) as disk:
+        yield disk
+
+
+def test_full_disk_refuses(proxy, fake, room):
+    file = room.folder / "audit.jsonl"
+    gate = proxy(file=str(file))
+    room.limit(gate)
+    written = until_blocked(gate)
+    assert_refuses(gate, fake)
+    assert not file.read_text().endswith("\n"), "the room is used to its last byte"
+    room.widen(gate)
+    assert_recovers(gate)
+    gate.stop()
+    trail = lines(file.read_text())
+    numbered(trail)
+    ids = [e["request_id"] for e in trail]
+    assert written <= set(ids), "kept until there was room"
+    assert len(ids) == len(set(ids))
+    assert gate.start().audit_file and lines(file.read_text()) == trail
 
 
 def crowded(gate: Sealgate, fake, widen) -> Load:
@@ -180,26 +184,22 @@ def has_all_of(trail: list[dict], load: Load):
     assert all(statuses[request_id] == status for request_id, status in load.answered if status != 503)
 
 
-@pytest.mark.parametrize("disk", [Limited, Tmpfs] if os.geteuid() == 0 else [Limited])
-def test_full_disk_refuses_a_crowd(proxy, fake, tmp_path, disk):
-    with disk(tmp_path) as room:
-        file = room.folder / "audit.jsonl"
-        gate = proxy(file=str(file))
-        room.limit(gate)
-        load = crowded(gate, fake, lambda: room.widen(gate))
-        gate.stop()
-        has_all_of(lines(file.read_text()), load)
+def test_full_disk_refuses_a_crowd(proxy, fake, room):
+    file = room.folder / "audit.jsonl"
+    gate = proxy(file=str(file))
+    room.limit(gate)
+    load = crowded(gate, fake, lambda: room.widen(gate))
+    gate.stop()
+    has_all_of(lines(file.read_text()), load)
 
 
-@pytest.mark.parametrize("disk", [Limited, Tmpfs] if os.geteuid() == 0 else [Limited])
-def test_full_disk_counts(proxy, fake, tmp_path, disk):
-    with disk(tmp_path) as room:
-        file = room.folder / "audit.jsonl"
-        gate = proxy(file=str(file), when_blocked="count")
-        room.limit(gate)
-        counts(gate)
-        room.widen(gate)
-        recounts(gate, lambda: lines(file.read_text()))
+def test_full_disk_counts(proxy, fake, room):
+    file = room.folder / "audit.jsonl"
+    gate = proxy(file=str(file), when_blocked="count")
+    room.limit(gate)
+    counts(gate)
+    room.widen(gate)
+    recounts(gate, lambda: lines(file.read_text()))
 
 
 def counts(gate: Sealgate):

@@ -19,6 +19,10 @@ BEGINNINGS = {
     "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
     "until close": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello",
 }
+METHODS = pytest.mark.parametrize("method", ["GET", "PUT"])
+EACH = pytest.mark.parametrize("raw", BEGINNINGS.values(), ids=BEGINNINGS)
+#: To HTTP/1.0, which knows no chunks, these end with the connection.
+UNFRAMED = pytest.mark.parametrize("raw", [BEGINNINGS["chunked"], BEGINNINGS["until close"]], ids=["chunked", "until close"])
 
 
 def resets_after(raw: bytes):
@@ -52,8 +56,8 @@ def rest_until_end(wire: Wire) -> bytes:
     return rest
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT"])
-@pytest.mark.parametrize("raw", BEGINNINGS.values(), ids=BEGINNINGS)
+@METHODS
+@EACH
 def test_reset_in_a_response(gate, fake, raw, method):
     fake.behave = resets_after(raw)
     gate.mark()
@@ -70,12 +74,8 @@ def test_reset_in_a_response(gate, fake, raw, method):
     broken_off(gate, method)
 
 
-#: To HTTP/1.0, which knows no chunks, these end with the connection.
-UNFRAMED = pytest.mark.parametrize("raw", [BEGINNINGS["chunked"], BEGINNINGS["until close"]], ids=["chunked", "until close"])
-
-
+@METHODS
 @UNFRAMED
-@pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_reset_in_a_response_to_http_1_0(gate, fake, raw, method):
     """An end in order would say that it is whole."""
     fake.behave = resets_after(raw)
@@ -84,8 +84,8 @@ def test_reset_in_a_response_to_http_1_0(gate, fake, raw, method):
         assert_refused(wire.answer(), 503, "ServiceUnavailable")
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT"])
-@pytest.mark.parametrize("raw", BEGINNINGS.values(), ids=BEGINNINGS)
+@METHODS
+@EACH
 def test_reset_in_a_response_over_http2(gate, fake, raw, method):
     fake.behave = resets_after(raw)
     gate.mark()

@@ -7,12 +7,14 @@ import time
 import pytest
 
 from harness.h2wire import H2
-from harness.life import put
+from harness.life import STRICT, put
 from harness.process import wait_until
 from harness.rules import SSE
 from harness.wire import Wire
 
-STRICT = [{"bucket": "*", "require": "any"}]
+#: Its requests must be read to be decided.
+READ = [{"bucket": "b", "policy": {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::b/secret/*"}]}}]
 
 
 def _descriptors(proxy) -> int:
@@ -82,9 +84,7 @@ def test_made_up_lengths_do_not_turn_a_counter_back(own):
 
 
 def test_bodies_that_are_held_leave_room_for_other_addresses(own):
-    proxy = own(rules=[{"bucket": "b", "policy": {"Version": "2012-10-17", "Statement": [
-        {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::b/secret/*"}]}}],
-        trusted_proxies=["127.0.0.1"])
+    proxy = own(rules=READ, trusted_proxies=["127.0.0.1"])
     wires = []
     try:
         # All of one IPv6 network, which is one client's.
@@ -108,9 +108,7 @@ def test_bodies_that_are_held_leave_room_for_other_addresses(own):
 
 
 def test_a_body_may_be_as_large_as_xml_bytes_says(own, fake):
-    proxy = own(rules=[{"bucket": "b", "policy": {"Version": "2012-10-17", "Statement": [
-        {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::b/secret/*"}]}}],
-        limits={"xml_bytes": "32MiB"})
+    proxy = own(rules=READ, limits={"xml_bytes": "32MiB"})
     keys = b"".join(b"<Object><Key>k%d</Key></Object>" % n for n in range(1000))
     body = b"<Delete>" + b" " * (20 << 20) + keys + b"</Delete>"
     with Wire(proxy.address) as wire:

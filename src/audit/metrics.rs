@@ -96,9 +96,9 @@ impl Grid {
     }
 }
 
-/// From 100 microseconds to 100 seconds.
 /// What S3 takes in one request at most (5 GiB).
 const LARGEST_BODY: u64 = 5 << 30;
+/// From 100 microseconds to 100 seconds.
 const BUCKETS: [f64; 13] = [
     0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 100.0,
 ];

@@ -1,9 +1,83 @@
-//! Reading `limits`.
+//! `limits`: what they are, and how they are read.
 
 use std::time::Duration;
 
 use super::reader::{Fields, Node};
-use super::types::{BodyRate, Limits, Linger};
+
+/// The bounds of connections and requests. `null` in the file is "none".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections. Default 10000.
+    pub connections: Option<u64>,
+    /// Open connections of one address. Default 1000.
+    pub connections_per_source: Option<u64>,
+    /// Requests at a time. Default 5000.
+    pub requests: Option<u64>,
+    /// Requests at a time from one address. Default 1000.
+    pub requests_per_source: Option<u64>,
+    /// The bytes of a request's head. Default 64 KiB; `u64::MAX` for none.
+    pub header_bytes: u64,
+    /// The fields of a request's head. Default 200; `u64::MAX` for none.
+    pub header_count: u64,
+    /// How long a request's head may take. Default 15 s.
+    pub header_timeout: Option<Duration>,
+    /// How long a connection may be idle between requests, and a body silent. Default 60 s.
+    pub idle_timeout: Option<Duration>,
+    /// The bytes of a request's body. Default none.
+    pub body_bytes: Option<u64>,
+    /// The least speed of a body. Default 1 KiB a second after 30 s.
+    pub body_rate: Option<BodyRate>,
+    /// The bytes of an XML body that is read to decide a request. Default 8 MiB; `u64::MAX` for none.
+    pub xml_bytes: u64,
+    /// The bytes of a POST form before its file. Default 20 KiB; `u64::MAX` for none.
+    pub form_bytes: u64,
+    /// How much is read of a body after it was refused.
+    pub linger: Linger,
+}
+
+/// The least speed of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyRate {
+    /// Bytes a second.
+    pub bytes: u64,
+    /// How long a body may be slower at its start.
+    pub after: Duration,
+}
+
+/// How a connection is drained after its request was refused (RFC 9112 section 9.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linger {
+    /// The bytes that are read and thrown away. Default 128 MiB; `u64::MAX` for no bound.
+    pub bytes: u64,
+    /// How long the connection is kept. Default 30 s.
+    pub time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: Some(10_000),
+            connections_per_source: Some(1_000),
+            requests: Some(5_000),
+            requests_per_source: Some(1_000),
+            header_bytes: 64 << 10,
+            header_count: 200,
+            header_timeout: Some(Duration::from_secs(15)),
+            idle_timeout: Some(Duration::from_mins(1)),
+            body_bytes: None,
+            body_rate: Some(BodyRate {
+                bytes: 1 << 10,
+                after: Duration::from_secs(30),
+            }),
+            xml_bytes: 8 << 20,
+            form_bytes: 20 << 10,
+            linger: Linger {
+                bytes: 128 << 20,
+                time: Duration::from_secs(30),
+            },
+        }
+    }
+}
 
 const FIELDS: &[&str] = &[
     "linger",
@@ -64,6 +138,14 @@ pub fn limits(node: &Node<'_>) -> Option<Limits> {
         linger(&node, &mut limits.linger);
     }
     Some(limits)
+}
+
+/// A time, which may be left out.
+pub fn time_or(fields: &Fields<'_>, name: &str, default: Duration) -> Option<Duration> {
+    match fields.get(name) {
+        Some(node) => node.time(),
+        None => Some(default),
+    }
 }
 
 /// A limit that may be `null`, which is none.
@@ -136,10 +218,7 @@ fn body_rate(node: &Node<'_>) -> Option<BodyRate> {
         Some(node) => node.size(),
         None => Some(1 << 10),
     };
-    let after = match fields.get("after") {
-        Some(node) => node.time(),
-        None => Some(Duration::from_secs(30)),
-    };
+    let after = time_or(&fields, "after", Duration::from_secs(30));
     Some(BodyRate {
         bytes: bytes?,
         after: after?,

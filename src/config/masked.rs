@@ -106,7 +106,10 @@ impl Config {
                     WhenBlocked::Count => "count",
                 },
             },
-            "shutdown": {"drain": show_time(self.drain), "delay": show_time(self.delay)},
+            "shutdown": {
+                "drain": show_time(self.shutdown.drain),
+                "delay": show_time(self.shutdown.delay),
+            },
             "upgrade_socket": self.upgrade_socket,
         })
     }

@@ -35,13 +35,14 @@ mod tests;
 use std::path::Path;
 
 pub use crate::policy::Multipart;
+pub use limits::{BodyRate, Limits, Linger};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
 pub use stamp::{Stamp, Stamps, stamp};
 pub use types::{
-    Addressing, Audit, BodyRate, CertificateClient, Client, ClientAuth, Config, Credentials,
-    Denial, Endpoint, Limits, Linger, Listener, ListenerTls, Mode, PlainHttp, PolicySource, Rotate,
-    Rule, Serve, Store, StoreTls, TlsVersion, Unconfirmed, WhenBlocked,
+    Addressing, Audit, CertificateClient, Client, ClientAuth, Config, Credentials, Denial,
+    Endpoint, Listener, ListenerTls, Mode, PlainHttp, PolicySource, Rotate, Rule, Serve, Shutdown,
+    Store, StoreTls, TlsVersion, Unconfirmed, WhenBlocked,
 };
 
 impl Config {

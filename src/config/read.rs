@@ -11,7 +11,7 @@ use super::audit::audit;
 use super::certificates;
 use super::clients::{access_key, clients};
 use super::endpoint::{endpoint, is_host};
-use super::limits::limits;
+use super::limits::{Limits, limits, time_or};
 use super::listen::{address, clash, listen};
 use super::places::Place;
 use super::policies::policies;
@@ -23,7 +23,7 @@ use super::stamp::{Stamp, Stamps};
 use super::tree;
 use super::types::{
     Addressing, Audit, CertificateClient, ClientAuth, Config, Credentials, Denial, Endpoint,
-    Limits, Listener, PlainHttp, Store, StoreTls,
+    Listener, PlainHttp, Shutdown, Store, StoreTls,
 };
 use crate::policy::principal::is_account;
 
@@ -123,10 +123,6 @@ fn top(node: &Node<'_>) -> Option<Config> {
     if fields.get("rules").is_none_or(|n| n.items().is_empty()) {
         node.warn("there are no rules: every request to a bucket is refused");
     }
-    let or = |name: &str, default: Duration| match fields.get(name) {
-        Some(node) => node.time(),
-        None => Some(default),
-    };
     let denial = match fields.get("denial") {
         Some(node) => node.choice(&[("detailed", Denial::Detailed), ("plain", Denial::Plain)]),
         None => Some(Denial::default()),
@@ -151,7 +147,7 @@ fn top(node: &Node<'_>) -> Option<Config> {
     let hosts = hosts(&fields);
     let trusted_proxies = trusted_proxies(&fields);
     transit(&fields, &listen, &trusted_proxies, &certificates);
-    let continue_timeout = or("continue_timeout", Duration::from_millis(200));
+    let continue_timeout = time_or(&fields, "continue_timeout", Duration::from_millis(200));
     Some(Config {
         file: node.reading.file.clone(),
         account: account?,
@@ -170,8 +166,7 @@ fn top(node: &Node<'_>) -> Option<Config> {
         sse_c_over_http: sse_c_over_http?,
         limits: limits?,
         audit: audit?,
-        drain: shutdown?.0,
-        delay: shutdown?.1,
+        shutdown: shutdown?,
         upgrade_socket,
         stamps: Stamps::new(),
     })
@@ -207,25 +202,22 @@ fn transit(
     }
 }
 
-/// The drain, and the delay before it.
-fn shutdown(fields: &Fields<'_>) -> Option<(Duration, Duration)> {
+fn shutdown(fields: &Fields<'_>) -> Option<Shutdown> {
+    let default = Shutdown::default();
     let Some(node) = fields.get("shutdown") else {
-        return Some((DRAIN, Duration::ZERO));
+        return Some(default);
     };
     let fields = node.fields(&["drain", "delay"])?;
-    let time = |name, default| match fields.get(name) {
-        Some(node) => node.time(),
-        None => Some(default),
-    };
-    let (drain, delay) = (time("drain", DRAIN), time("delay", Duration::ZERO));
-    Some((drain?, delay?))
+    let drain = time_or(&fields, "drain", default.drain);
+    let delay = time_or(&fields, "delay", default.delay);
+    Some(Shutdown {
+        drain: drain?,
+        delay: delay?,
+    })
 }
 
 /// Global unicast.
 const PUBLIC: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
-
-const DRAIN: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn account(text: &str) -> Result<String, String> {
     if is_account(text) {
@@ -277,14 +269,8 @@ fn store(node: &Node<'_>) -> Option<Store> {
         Some(node) => store_tls(&node, endpoint.as_ref()),
         None => Some(StoreTls::default()),
     };
-    let response_timeout = match fields.get("response_timeout") {
-        Some(node) => node.time(),
-        None => Some(Duration::from_mins(2)),
-    };
-    let connect_timeout = match fields.get("connect_timeout") {
-        Some(node) => node.time(),
-        None => Some(CONNECT_TIMEOUT),
-    };
+    let response_timeout = time_or(&fields, "response_timeout", Duration::from_mins(2));
+    let connect_timeout = time_or(&fields, "connect_timeout", Duration::from_secs(5));
     let credentials = match fields.get("credentials") {
         Some(node) => credentials(&node).map(Some),
         None => Some(None),

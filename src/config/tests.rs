@@ -117,7 +117,7 @@ fn defaults() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.limits.linger.bytes, 128 << 20);
     assert_eq!(config.audit, Audit::default());
-    assert_eq!(config.drain, Duration::from_secs(30));
+    assert_eq!(config.shutdown.drain, Duration::from_secs(30));
     assert_eq!(config.rules[0].mode, Mode::Enforce);
     assert_eq!(config.rules[0].multipart, Multipart::Inherit);
     assert!(!config.rules[0].authorize);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::glob;
+use super::limits::Limits;
 use super::secret::Secret;
 use super::stamp::Stamps;
 use crate::policy::{Multipart, Policy, Principal};
@@ -50,10 +51,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where audit lines go.
     pub audit: Audit,
-    /// How long requests under way may still take after a signal to stop. Default 30 s.
-    pub drain: Duration,
-    /// How long the listeners stay open after SIGTERM, while `/readyz` says 503 already. Default 0.
-    pub delay: Duration,
+    /// How the process ends.
+    pub shutdown: Shutdown,
     /// The Unix socket over which a new process takes the listeners over. Default: none, and it cannot.
     pub upgrade_socket: Option<PathBuf>,
     /// The configuration's file and [`Config::files`], each as it was before it was read.
@@ -369,53 +368,22 @@ pub enum PlainHttp {
     Allow,
 }
 
-/// The bounds of connections and requests. `null` in the file is "none".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Open connections. Default 10000.
-    pub connections: Option<u64>,
-    /// Open connections of one address. Default 1000.
-    pub connections_per_source: Option<u64>,
-    /// Requests at a time. Default 5000.
-    pub requests: Option<u64>,
-    /// Requests at a time from one address. Default 1000.
-    pub requests_per_source: Option<u64>,
-    /// The bytes of a request's head. Default 64 KiB; `u64::MAX` for none.
-    pub header_bytes: u64,
-    /// The fields of a request's head. Default 200; `u64::MAX` for none.
-    pub header_count: u64,
-    /// How long a request's head may take. Default 15 s.
-    pub header_timeout: Option<Duration>,
-    /// How long a connection may be idle between requests, and a body silent. Default 60 s.
-    pub idle_timeout: Option<Duration>,
-    /// The bytes of a request's body. Default none.
-    pub body_bytes: Option<u64>,
-    /// The least speed of a body. Default 1 KiB a second after 30 s.
-    pub body_rate: Option<BodyRate>,
-    /// The bytes of an XML body that is read to decide a request. Default 8 MiB; `u64::MAX` for none.
-    pub xml_bytes: u64,
-    /// The bytes of a POST form before its file. Default 20 KiB; `u64::MAX` for none.
-    pub form_bytes: u64,
-    /// How much is read of a body after it was refused.
-    pub linger: Linger,
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long requests under way may still take. Default 30 s.
+    pub drain: Duration,
+    /// How long the listeners stay open after SIGTERM, while `/readyz` says 503 already. Default 0.
+    pub delay: Duration,
 }
 
-/// The least speed of a request's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyRate {
-    /// Bytes a second.
-    pub bytes: u64,
-    /// How long a body may be slower at its start.
-    pub after: Duration,
-}
-
-/// How a connection is drained after its request was refused (RFC 9112 section 9.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Linger {
-    /// The bytes that are read and thrown away. Default 128 MiB; `u64::MAX` for no bound.
-    pub bytes: u64,
-    /// How long the connection is kept. Default 30 s.
-    pub time: Duration,
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            drain: Duration::from_secs(30),
+            delay: Duration::ZERO,
+        }
+    }
 }
 
 /// Where audit lines go.
@@ -462,32 +430,6 @@ pub enum WhenBlocked {
     Refuse,
     /// They go on; the lines that are lost are counted.
     Count,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: Some(10_000),
-            connections_per_source: Some(1_000),
-            requests: Some(5_000),
-            requests_per_source: Some(1_000),
-            header_bytes: 64 << 10,
-            header_count: 200,
-            header_timeout: Some(Duration::from_secs(15)),
-            idle_timeout: Some(Duration::from_mins(1)),
-            body_bytes: None,
-            body_rate: Some(BodyRate {
-                bytes: 1 << 10,
-                after: Duration::from_secs(30),
-            }),
-            xml_bytes: 8 << 20,
-            form_bytes: 20 << 10,
-            linger: Linger {
-                bytes: 128 << 20,
-                time: Duration::from_secs(30),
-            },
-        }
-    }
 }
 
 impl Default for Audit {

@@ -85,9 +85,13 @@ impl Entries {
         self.all.iter().map(|e| e.listener.clone()).collect()
     }
 
+    fn tls(&self) -> impl Iterator<Item = &Tls> {
+        self.all.iter().filter_map(|entry| entry.tls.as_ref())
+    }
+
     /// Reads certificates again whose files have changed; to be called now and then.
     pub fn refresh(&self, metrics: &Transport) {
-        for tls in self.all.iter().filter_map(|entry| entry.tls.as_ref()) {
+        for tls in self.tls() {
             tls.refresh(metrics);
         }
     }
@@ -95,15 +99,13 @@ impl Entries {
     /// Listeners whose changed certificates cannot be used.
     #[must_use]
     pub fn refused(&self) -> usize {
-        let all = self.all.iter().filter_map(|entry| entry.tls.as_ref());
-        all.filter(|tls| tls.is_refused()).count()
+        self.tls().filter(|tls| tls.is_refused()).count()
     }
 
     /// When the first certificate expires, in seconds since 1970; none: no listener shows one.
     #[must_use]
     pub fn not_after(&self) -> Option<i64> {
-        let all = self.all.iter().filter_map(|entry| entry.tls.as_ref());
-        all.map(Tls::not_after).min()
+        self.tls().map(Tls::not_after).min()
     }
 
     /// The listener that a connection came to. None where the configuration has it no more.

@@ -129,9 +129,7 @@ pub struct Exchange<'a> {
     demanded: Option<Unconfirmed>,
     /// To the store.
     up: Outgoing,
-    /// The store has got something of the request.
-    sent: bool,
-    /// The store has got all of it.
+    /// The store has got all of the request.
     sent_whole: bool,
     /// From the store, as long as its head is incomplete.
     heard: BytesMut,
@@ -173,7 +171,6 @@ impl<'a> Exchange<'a> {
             store,
             upload,
             up: Outgoing::new(up),
-            sent: false,
             sent_whole: false,
             heard: BytesMut::new(),
             down: Outgoing::default(),
@@ -207,7 +204,7 @@ impl<'a> Exchange<'a> {
             Err(fault) => Err(Failed {
                 fault,
                 begun: self.begun,
-                unsent: (!self.sent && self.down.is_clear()).then(|| self.up.take_back()),
+                unsent: self.up.unsent().filter(|_| self.down.is_clear()),
             }),
         }
     }
@@ -290,7 +287,6 @@ impl<'a> Exchange<'a> {
         while !matches!(self.answer, Answer::Done) && !self.up.is_broken() {
             let (sent, went) = self.up.poll_send(&mut *self.store, cx);
             moved |= went > 0;
-            self.sent |= went > 0;
             match sent {
                 // It may have answered and closed: what it said comes first.
                 Sent::Broken => return Ok(true),

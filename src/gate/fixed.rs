@@ -1,8 +1,8 @@
 //! The parts of a configuration that are used once, when the process starts.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
-use crate::config::{Audit, Config, Listener};
+use crate::config::{Audit, Config, Listener, Shutdown};
 
 /// Those of the configuration with which the process started.
 #[derive(Clone, Debug)]
@@ -10,8 +10,7 @@ pub struct Fixed {
     listen: BTreeSet<SocketAddr>,
     admin: Option<SocketAddr>,
     audit: Audit,
-    drain: Duration,
-    delay: Duration,
+    shutdown: Shutdown,
     upgrade_socket: Option<PathBuf>,
 }
 
@@ -23,8 +22,7 @@ impl Fixed {
             listen: config.listen.iter().map(|l| l.address).collect(),
             admin: config.admin,
             audit: config.audit.clone(),
-            drain: config.drain,
-            delay: config.delay,
+            shutdown: config.shutdown,
             upgrade_socket: config.upgrade_socket.clone(),
         }
     }
@@ -37,8 +35,8 @@ impl Fixed {
             ("listen[].address", self.listen != now.listen),
             ("admin", self.admin != now.admin),
             ("audit", self.audit != now.audit),
-            ("shutdown.drain", self.drain != now.drain),
-            ("shutdown.delay", self.delay != now.delay),
+            ("shutdown.drain", self.shutdown.drain != now.shutdown.drain),
+            ("shutdown.delay", self.shutdown.delay != now.shutdown.delay),
             ("upgrade_socket", self.upgrade_socket != now.upgrade_socket),
         ]
         .into_iter()
@@ -53,8 +51,7 @@ impl Fixed {
         shown.listen = listen;
         shown.admin = self.admin;
         shown.audit = self.audit.clone();
-        shown.drain = self.drain;
-        shown.delay = self.delay;
+        shown.shutdown = self.shutdown;
         shown.upgrade_socket.clone_from(&self.upgrade_socket);
         shown.masked()
     }

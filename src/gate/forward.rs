@@ -178,10 +178,7 @@ async fn exchange(
 ) -> Result<bool, Failed> {
     let shared = request.shared;
     request.ctx.store_started = Some(Instant::now());
-    request.waiting = head.expect == Expectation::Continue
-        && head.http11
-        && request.ctx.continued.is_none()
-        && !upload.is_done();
+    request.waiting = head.expect == Expectation::Continue && head.http11 && !upload.is_done();
     let mut kept = shared.store.kept();
     loop {
         let was_kept = kept.is_some();

@@ -19,6 +19,7 @@ use super::{
     reload::Trigger,
     successor::{self, Word},
 };
+use crate::config::Shutdown;
 
 /// How long a new process may take to say that it serves. Its word counts later, too.
 const HAND_OVER: Duration = Duration::from_secs(10);
@@ -30,10 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub struct Signals {
     /// What runs.
     pub live: Arc<Live>,
-    /// How long requests under way may still take.
-    pub drain: Duration,
-    /// How long the listeners stay open before.
-    pub delay: Duration,
+    /// How long the end may take.
+    pub shutdown: Shutdown,
     /// Where a new process waits for the listeners.
     pub upgrade_socket: Option<PathBuf>,
     /// The listeners, once they are open.
@@ -54,31 +53,21 @@ impl ShutdownSignalWatch for Signals {
             signal(SignalKind::hangup()),
         ) else {
             tracing::error!("signals cannot be waited for; the process ends");
-            self.end_now().await;
-            return ShutdownSignal::FastShutdown;
+            return self.end_now().await;
         };
         let (tell, mut told) = unbounded_channel();
         let mut sent = 0;
         // Until when a new process should have said that it serves.
         let mut patience = None;
-        loop {
+        let Shutdown { drain, delay } = self.shutdown;
+        let delay = loop {
             let late = patience.unwrap_or_else(tokio::time::Instant::now);
             tokio::select! {
                 _ = hang_up.recv() => self.reload.now(),
-                _ = interrupt.recv() => {
-                    self.end_now().await;
-                    return ShutdownSignal::FastShutdown;
-                }
+                _ = interrupt.recv() => return self.end_now().await,
                 _ = terminate.recv() => {
-                    tracing::info!(within = ?self.drain, after = ?self.delay, "ending: requests under way may finish");
-                    self.live.process.drain();
-                    tokio::select! {
-                        () = tokio::time::sleep(self.delay) => break,
-                        _ = interrupt.recv() => {
-                            self.end_now().await;
-                            return ShutdownSignal::FastShutdown;
-                        }
-                    }
+                    tracing::info!(within = ?drain, after = ?delay, "ending: requests under way may finish");
+                    break delay;
                 }
                 _ = quit.recv() => {
                     if patience.is_some() {
@@ -90,9 +79,9 @@ impl ShutdownSignalWatch for Signals {
                 }
                 Some((number, word)) = told.recv() => {
                     if let Word::Serves = word {
-                        tracing::info!(within = ?self.drain, "the new process serves; ending: requests under way may finish");
+                        tracing::info!(within = ?drain, "the new process serves; ending: requests under way may finish");
                         self.live.process.hand_over();
-                        break;
+                        break Duration::ZERO;
                     }
                     let why = match word {
                         Word::NotSent(error) => format!("the listeners could not be sent: {error}"),
@@ -108,6 +97,11 @@ impl ShutdownSignalWatch for Signals {
                     self.stays(format!("the new process has not said within {HAND_OVER:?} that it serves; this one ends when it does"));
                 }
             }
+        };
+        self.live.process.drain();
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = interrupt.recv() => return self.end_now().await,
         }
         self.leave();
         // However long that may take, SIGINT ends it at once.
@@ -155,8 +149,7 @@ impl Signals {
 
     /// Ends the process once its connections have ended, or after the time that they are given.
     fn leave(&self) {
-        let (live, drain) = (Arc::clone(&self.live), self.drain);
-        live.process.drain();
+        let (live, drain) = (Arc::clone(&self.live), self.shutdown.drain);
         std::thread::spawn(move || {
             let deadline = Instant::now() + drain;
             // Twice: between a connection's arrival and its being counted there is a moment.
@@ -175,13 +168,14 @@ impl Signals {
     }
 
     /// Ends what the process does, so that whoever started it can go on.
-    async fn end_now(&self) {
+    async fn end_now(&self) -> ShutdownSignal {
         let live = Arc::clone(&self.live);
         let ended =
             tokio::task::spawn_blocking(move || end(&live, "the process was told to end at once"));
         if ended.await.is_ok_and(|good| good == Some(false)) {
             std::process::exit(1);
         }
+        ShutdownSignal::FastShutdown
     }
 }
 

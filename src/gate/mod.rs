@@ -166,8 +166,7 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     server.run(RunArgs {
         shutdown_signal: Box::new(life::Signals {
             live: Arc::clone(&live),
-            drain: config.drain,
-            delay: config.delay,
+            shutdown: config.shutdown,
             upgrade_socket,
             sockets,
             reload: trigger,
@@ -217,7 +216,7 @@ fn server(config: &Config, upgrade_socket: Option<&Path>, upgrade: bool) -> Serv
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         work_stealing: true,
         // A backstop: `life` ends the process before.
-        grace_period_seconds: Some(config.drain.as_secs() + 10),
+        grace_period_seconds: Some(config.shutdown.drain.as_secs() + 10),
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()
     };

@@ -16,8 +16,8 @@ pub struct Outgoing {
     pub bytes: BytesMut,
     unflushed: bool,
     broken: bool,
-    /// What was given up.
-    lost: BytesMut,
+    /// Something was sent.
+    begun: bool,
 }
 
 /// How a try to send went.
@@ -40,9 +40,9 @@ impl Outgoing {
         }
     }
 
-    /// Whether there is nothing to send.
+    /// Whether there is nothing to send, or nobody who takes it.
     pub fn is_clear(&self) -> bool {
-        self.bytes.is_empty() && !self.unflushed
+        self.broken || (self.bytes.is_empty() && !self.unflushed)
     }
 
     /// Whether it could not be sent.
@@ -53,17 +53,11 @@ impl Outgoing {
     /// Gives up sending.
     pub fn give_up(&mut self) {
         self.broken = true;
-        self.unflushed = false;
-        self.lost = mem::take(&mut self.bytes);
     }
 
-    /// What has not been sent.
-    pub fn take_back(&mut self) -> BytesMut {
-        mem::take(if self.broken {
-            &mut self.lost
-        } else {
-            &mut self.bytes
-        })
+    /// All that was to be sent, where not a byte of it was.
+    pub fn unsent(&mut self) -> Option<BytesMut> {
+        (!self.begun).then(|| mem::take(&mut self.bytes))
     }
 
     /// Sends what can be sent now, and says how many bytes went.
@@ -75,6 +69,7 @@ impl Outgoing {
         let before = self.bytes.len();
         let sent = self.send(&mut to, cx);
         let went = before - self.bytes.len();
+        self.begun |= went > 0;
         if sent == Sent::Broken {
             self.give_up();
         }

@@ -70,7 +70,7 @@ impl Process {
     /// They cannot be opened.
     pub fn new(config: &Config, start: Start) -> Result<Self, StartError> {
         let others = match start {
-            Start::Fresh => Others::End(config.drain.min(MOST_WAIT)),
+            Start::Fresh => Others::End(config.shutdown.drain.min(MOST_WAIT)),
             Start::Upgrade => Others::Share,
         };
         Ok(Self {
