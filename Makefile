@@ -35,7 +35,7 @@ side-by-side:
 	cargo build --release
 	python3 benches/side_by_side.py
 
-# Half an hour at full load: memory flat, nothing leaks; needs nginx and wrk.
+# Half an hour at full load: memory flat, nothing leaks; needs nginx, wrk and h2load.
 soak:
 	cargo build --release
 	python3 benches/soak.py

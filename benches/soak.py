@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Sealgate at full load for a long time: memory must stay flat and no file descriptor may leak.
 
-nginx is the store, wrk the load: small writes and reads, large ones, over TLS too, denials with Expect, clients that break off. All on
-127.0.0.1; both cores are used by all. Memory is sampled every 10 s; the highest of the last fifth may be 5 % above the highest of the second
-fifth. What is allowed must be answered with success, and each work must have been done. Usage: soak.py [--binary target/release/sealgate] [--minutes 30]
+nginx is the store, wrk and h2load the load: small writes and reads, large ones, over TLS and HTTP/2 too, denials with Expect, clients that
+break off. All on 127.0.0.1; both cores are used by all. Memory is sampled every 10 s; the highest of the last fifth may be 5 % above the highest
+of the second fifth. What is allowed must be answered with success, what is not with a denial, and each work must have been done. Needs what
+side_by_side.py needs, and h2load. Usage: soak.py [--binary target/release/sealgate] [--minutes 30]
 """
 
 import argparse
@@ -28,6 +29,12 @@ WORKS = [
     ("large writes", 2, "/data/big/k", f'wrk.method = "PUT"\n{bench.SSE}wrk.body = string.rep("x", {16 * bench.MIB})\n'),
     ("large reads", 2, "/data/64m", ""),
     ("denials", 8, "/data/k", 'wrk.method = "PUT"\nwrk.headers["Expect"] = "100-continue"\nwrk.headers["Content-Length"] = "1048576"\n'),
+]
+# title, connections, streams of each at a time, path, header lines
+HTTP2_WORKS = [
+    ("reads over HTTP/2", 4, 8, "/data/4k", []),
+    ("writes over HTTP/2", 2, 8, "/data/sink/k", [":method: PUT", "x-amz-server-side-encryption: AES256"]),
+    ("denials over HTTP/2", 2, 8, "/data/k", [":method: PUT"]),
 ]
 
 # Half an hour of lines would fill the memory that stands for a disk here: one rotated file is kept.
@@ -84,15 +91,31 @@ def main():
             sys.exit(0 if soak(directory, pid, port, tls, options.minutes * 60) else 1)
 
 
-def soak(directory, pid, port, tls, seconds):
-    quiet = fds(pid)
-    loads = []
+def commands(directory, port, tls, seconds):
+    """Each work's title and the program that does it."""
     for i, (title, connections, path, script) in enumerate(WORKS):
         lua = directory / f"{i}.lua"
         lua.write_text(script)
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{int(seconds)}s", "--timeout", "60s", "-s", str(lua)]
-        command.append(f"https://127.0.0.1:{tls}{path}" if "TLS" in title else f"http://127.0.0.1:{port}{path}")
-        loads.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        address = f"https://127.0.0.1:{tls}" if "TLS" in title else f"http://127.0.0.1:{port}"
+        yield title, ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s", "-s", str(lua), address + path]
+    for title, connections, streams, path, lines in HTTP2_WORKS:
+        headers = [word for line in lines for word in ("-H", line)]
+        yield title, ["h2load", f"-D{seconds}", f"-c{connections}", f"-m{streams}", *headers, f"https://127.0.0.1:{tls}{path}"]
+
+
+def answered(out):
+    """How many answers wrk or h2load counted, and how many of them were no success."""
+    if codes := re.search(r"^status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", out, re.M):
+        counts = [int(count) for count in codes.groups()]
+        return sum(counts), counts[2] + counts[3]
+    done = re.search(r"^\s*(\d+) requests in", out, re.M)
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    return int(done[1]) if done else 0, int(refused[1]) if refused else 0
+
+
+def soak(directory, pid, port, tls, seconds):
+    quiet = fds(pid)
+    loads = [(title, subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) for title, command in commands(directory, port, tls, int(seconds))]
     stop = threading.Event()
     thread = threading.Thread(target=break_off, args=(port, stop))
     thread.start()
@@ -107,14 +130,12 @@ def soak(directory, pid, port, tls, seconds):
     stop.set()
     thread.join()
     good = True
-    for (title, *_), load in zip(WORKS, loads):
+    for title, load in loads:
         out, _ = load.communicate(timeout=120)
-        told = [line.strip() for line in out.splitlines() if re.search("requests in|Socket errors|Non-2xx", line)]
+        told = [line.strip() for line in out.splitlines() if re.search("requests in|Socket errors|Non-2xx|status codes", line)]
         print(title, *told, sep=": ")
-        done = re.search(r"^\s*(\d+) requests in", out, re.M)
-        refused = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
-        counts = int(done[1]) if done else 0, int(refused[1]) if refused else 0
-        good &= counts[0] > seconds and counts[1] == (counts[0] if title == "denials" else 0)
+        done, refused = answered(out)
+        good &= done > seconds and refused == (done if title.startswith("denials") else 0)
     time.sleep(35)  # lingering connections, and those kept to the store, end within 30 s
     fifth = len(samples) // 5
     early, late = (max(m for m, _ in part) for part in (samples[fifth : 2 * fifth], samples[-fifth:]))
