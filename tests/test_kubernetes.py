@@ -178,7 +178,7 @@ def test_container_is_locked_down(overlay):
 
 #: MiB as measured (README.md, Sizes): idle, all bodies held whole, a connection, a request under way whose other side stands still;
 #: of HTTP/1 and HTTP/2 whichever is more
-IDLE, HELD, CONNECTION, REQUEST = 27, 64, 0.05, 0.15
+IDLE, HELD, CONNECTION, REQUEST = 20, 64, 0.05, 0.15
 #: the most of an HTTP/2 stream by its windows (docs/configuration.md): 256 KiB on the way in, 192 KiB else
 STREAM = (256 + 192) / 1024
 
