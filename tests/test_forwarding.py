@@ -169,6 +169,13 @@ def test_key_that_could_be_another(gate, fake, target):
             assert fake.seen == []
 
 
+@pytest.mark.parametrize("target", ["/split/secret%5Cx", "/split/x%5C..%5Csecret%5Cy", "/split/%5Csecret/x", "/split/x%5C..%2Fsecret%5Cy"])
+def test_backslash_is_a_slash_to_some_stores(wire, fake, target):
+    wire.request("PUT", target, length=0)
+    assert_refused(wire.answer(), 403, "AccessDenied")
+    assert fake.seen == []
+
+
 ODD = [
     "//locked/k", "///locked/k", "/./locked/k", "/../locked/k", "/%2e%2e/locked/k", "/%2Flocked/k", "/locked%2Fk", "/open%2F../locked/k",
     "/open%2f%2e%2e%2flocked/k", "/%zz/k", "/open/%zz", "/open/%", "/open/%4", "/open%00/k", "/open\\..\\locked/k", "/LOCKED/k", "*",
@@ -525,7 +532,8 @@ def test_query_that_could_lead_elsewhere(wire, fake, line, status, code):
     assert fake.seen == []
 
 
-@pytest.mark.parametrize("header", ["X-Minio-Source-Replication-Request: true", "x-minio-anything: 1", "x-amz-replication-status: REPLICA"])
+@pytest.mark.parametrize("header", ["X-Minio-Source-Replication-Request: true", "x-minio-anything: 1", "x-amz-replication-status: REPLICA",
+                                    "x-rgw-server-side-encryption:", "x-goog-meta-a: b", "x-object-meta-a: b", "X-SeaweedFS-Anything: 1"])
 def test_extension_of_one_store_is_refused(wire, fake, header):
     wire.request("PUT", "/open/k", SSE, header, length=0)
     assert_refused(wire.answer(), 501, "NotImplemented")
@@ -553,6 +561,24 @@ def test_hosts_can_be_listed(gates, fake):
             wire.request("GET", "/open/k", host=host)
             answer = wire.answer("GET")
             assert answer.status == status, (host, answer)
+
+
+def test_hosts_below_the_stores_own_name(gates, fake):
+    """A store that knows no domain takes them for path style, one that does for a bucket: /locked/k is what counts for the former."""
+    by_name = {"store_options": {"endpoint": fake.endpoint.replace("127.0.0.1", "localhost")}}
+    unknown = gates("by-name", **by_name)
+    for target in ("/locked/k", "http://open.localhost/locked/k"):
+        with Wire(unknown.address) as wire:
+            wire.request("PUT", target, host="open.localhost", length=0)
+            assert_refused(wire.answer(), 400, "InvalidRequest")
+    listed = gates("by-name-listed", hosts=["open.localhost", "localhost"], **by_name)
+    known = gates("by-name-known", base_domains=["localhost"], **by_name)
+    assert fake.seen == []
+    for gate, host, status in [(unknown, "localhost", 200), (listed, "open.localhost", 400), (listed, "localhost", 200), (known, "open.localhost", 200)]:
+        with Wire(gate.address) as wire:
+            wire.request("GET", "/open/k", host=host)
+            assert wire.answer("GET").status == status, host
+    assert [seen.target for seen in fake.seen] == ["/open/k"] * 3
 
 
 @pytest.mark.parametrize("interim", [

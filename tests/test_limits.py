@@ -285,3 +285,26 @@ def test_a_thousand_idle_connections(gates, fake):
         for link in links:
             link.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("files, most", [(256, 96), (64, 16)])
+def test_clients_do_not_take_all_the_files(scratch, fake, files, most):
+    """Below any limit of the configuration the admin port answers, and so does the store, when the system allows few open files."""
+    proxy = Sealgate(scratch / f"files-{files}", fake.endpoint, OPEN)
+    proxy.prefix = ["prlimit", f"--nofile={files}:{files}"]
+    with proxy.start():
+        assert "more open files than the system allows" in proxy.process.output()
+        links = []
+        try:
+            with Wire(proxy.address) as wire:
+                for _ in range(files + 50):
+                    links.append(connect(proxy, f"127.0.0.{2 + len(links) % 3}"))
+                wait_until("the most", lambda: proxy.metrics()["sealgate_connections"] == most)
+                assert proxy.metrics()["process_max_fds"] == files
+                assert proxy.admin("/readyz")[0] == 200
+                wire.request("GET", "/b/k")
+                assert wire.final("GET")[1].status == 200
+        finally:
+            for link in links:
+                link.close()
+        wait_until("their end", lambda: proxy.metrics()["sealgate_connections"] == 0)

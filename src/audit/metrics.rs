@@ -233,6 +233,12 @@ impl Metrics {
         for how in PutEncryption::ALL {
             self.put_encryption.vec.with_label_values(&[how.as_str()]);
         }
+        for how in Continue::ALL {
+            self.expect.vec.with_label_values(&[how.as_str()]);
+        }
+        for end in Lingered::ALL {
+            self.lingers.vec.with_label_values(&[end.as_str()]);
+        }
     }
 
     /// Counts a request.
@@ -393,7 +399,10 @@ mod tests {
             r#"sealgate_put_encryption_total{how="client"} 2"#,
             r#"sealgate_put_encryption_total{how="sealed"} 0"#,
             r#"sealgate_continue_total{how="store"} 2"#,
+            r#"sealgate_continue_total{how="timeout"} 0"#,
             r#"sealgate_lingers_total{end="done"} 2"#,
+            r#"sealgate_lingers_total{end="bytes"} 0"#,
+            r#"sealgate_tls_handshakes_total{result="done",version="1.2"} 0"#,
             r#"sealgate_tls_handshakes_total{result="done",version="1.3"} 1"#,
             r#"sealgate_tls_handshakes_total{result="timeout",version="none"} 1"#,
             r#"sealgate_tls_certificate_reloads_total{result="refused"} 1"#,
@@ -415,6 +424,8 @@ mod tests {
             line.trim().parse().unwrap()
         };
         assert!(value("process_resident_memory_bytes ") > 0.0);
+        assert!(value("process_virtual_memory_bytes ") >= value("process_resident_memory_bytes "));
+        assert!(value("process_max_fds ") > value("process_open_fds "));
         assert!(value("process_open_fds ") > 0.0);
         assert!(text.contains("sealgate_request_duration_seconds_bucket{le=\"0.0001\"}"));
         // PutObject, CopyObject, CreateMultipartUpload and PostObject, each once without an encryption.

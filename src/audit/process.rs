@@ -4,6 +4,7 @@ use std::fs;
 use std::time::SystemTime;
 
 use prometheus::{Counter, Gauge, Registry};
+use rustix::process::{Resource, getrlimit};
 
 /// The kernel counts CPU time in hundredths of a second towards user space, on every architecture.
 const TICKS: f64 = 100.0;
@@ -11,7 +12,9 @@ const TICKS: f64 = 100.0;
 pub struct Process {
     cpu: Counter,
     memory: Gauge,
+    address_space: Gauge,
     files: Gauge,
+    most_files: Gauge,
 }
 
 impl Process {
@@ -24,7 +27,10 @@ impl Process {
             "process_resident_memory_bytes",
             "Resident memory, in bytes.",
         )?;
+        let address_space =
+            Gauge::new("process_virtual_memory_bytes", "Virtual memory, in bytes.")?;
         let files = Gauge::new("process_open_fds", "Open file descriptors.")?;
+        let most_files = Gauge::new("process_max_fds", "Most file descriptors that may be open.")?;
         let start = Gauge::new(
             "process_start_time_seconds",
             "When the process started, in seconds since 1970.",
@@ -33,10 +39,16 @@ impl Process {
             start.set(since.as_secs_f64());
         }
         registry.register(Box::new(cpu.clone()))?;
-        for gauge in [&memory, &files, &start] {
+        for gauge in [&memory, &address_space, &files, &most_files, &start] {
             registry.register(Box::new(gauge.clone()))?;
         }
-        Ok(Self { cpu, memory, files })
+        Ok(Self {
+            cpu,
+            memory,
+            address_space,
+            files,
+            most_files,
+        })
     }
 
     /// Reads `/proc/self`; what cannot be read keeps its value.
@@ -47,12 +59,15 @@ impl Process {
         {
             self.cpu.inc_by((seconds - self.cpu.get()).max(0.0));
         }
-        if let Some(bytes) = fs::read_to_string("/proc/self/status")
-            .ok()
-            .and_then(|status| resident(&status))
-        {
-            self.memory.set(bytes);
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        for (gauge, name) in [(&self.memory, "VmRSS:"), (&self.address_space, "VmSize:")] {
+            if let Some(bytes) = size(&status, name) {
+                gauge.set(bytes);
+            }
         }
+        let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        #[allow(clippy::cast_precision_loss)]
+        self.most_files.set(most as f64);
         if let Ok(files) = fs::read_dir("/proc/self/fd") {
             // The listing itself holds one.
             let open = u32::try_from(files.count()).unwrap_or(u32::MAX);
@@ -70,8 +85,9 @@ fn cpu(stat: &str) -> Option<f64> {
     Some((user + system) / TICKS)
 }
 
-fn resident(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+/// A size in `status`, in bytes.
+fn size(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|l| l.strip_prefix(name))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024.0)
 }
@@ -85,9 +101,9 @@ mod tests {
         let stat = "7 (a )b) S 1 7 7 0 -1 4194560 9 0 0 0 150 50 0 0 20 0 1 0 100";
         assert_eq!(cpu(stat), Some(2.0));
         assert_eq!(
-            resident("Name:\tx\nVmRSS:\t    2048 kB\n"),
+            size("Name:\tx\nVmRSS:\t    2048 kB\n", "VmRSS:"),
             Some(2_097_152.0)
         );
-        assert_eq!((cpu("x"), resident("")), (None, None));
+        assert_eq!((cpu("x"), size("", "VmRSS:")), (None, None));
     }
 }

@@ -49,6 +49,14 @@ impl Transport {
                 .vec
                 .with_label_values(&[result.label().1]);
         }
+        for version in TLS_VERSIONS {
+            for result in Handshake::ALL {
+                transport
+                    .handshakes
+                    .vec
+                    .with_label_values(&[version, result.as_str()]);
+            }
+        }
         Ok(transport)
     }
 

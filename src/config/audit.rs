@@ -84,10 +84,10 @@ fn has_folder(node: &Node<'_>, path: &Path) {
     }
 }
 
-fn socket(node: &Node<'_>) -> Option<PathBuf> {
+/// A Unix socket that is there, or that another process makes later.
+pub fn socket(node: &Node<'_>) -> Option<PathBuf> {
     let path = node.reading.resolve(&node.text()?);
     node.reading.look(&path);
-    // Its reader may come later.
     if let Ok(meta) = path.metadata() {
         if !meta.file_type().is_socket() {
             node.error(format!("{} is not a Unix socket", path.display()));
@@ -95,10 +95,11 @@ fn socket(node: &Node<'_>) -> Option<PathBuf> {
     } else {
         has_folder(node, &path);
     }
-    if path.as_os_str().as_bytes().len() > SOCKET_PATH {
+    let whole = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+    if whole.as_os_str().as_bytes().len() > SOCKET_PATH {
         node.error(format!(
             "{} is too long for a Unix socket: {SOCKET_PATH} bytes are the most",
-            path.display()
+            whole.display()
         ));
     }
     Some(path)

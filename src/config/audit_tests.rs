@@ -67,4 +67,8 @@ fn rotation_is_asked_for() {
 fn a_socket_s_path_has_an_end() {
     let long = "a".repeat(120);
     one_error(&format!("audit: {{socket: {long}}}"), "107 bytes");
+    one_error(&format!("upgrade_socket: {long}"), "107 bytes");
+    one_error("upgrade_socket: no/such/folder/up.sock", "does not exist");
+    one_error("upgrade_socket: /dev/null", "is not a Unix socket");
+    one_error("upgrade_socket: ''", "is not a Unix socket");
 }

@@ -122,16 +122,31 @@ pub fn limits(node: &Node<'_>) -> Option<Limits> {
         &fields,
         "header_bytes",
         Node::size,
+        "is without a bound: heads of up to 1 MiB are read",
         &mut limits.header_bytes,
     );
     bound(
         &fields,
         "header_count",
         Node::count,
+        "is without a bound: up to 256 fields are read",
         &mut limits.header_count,
     );
-    bound(&fields, "xml_bytes", Node::size, &mut limits.xml_bytes);
-    bound(&fields, "form_bytes", Node::size, &mut limits.form_bytes);
+    let held = "is without a bound: one request can take all the memory that such bodies may take";
+    bound(
+        &fields,
+        "xml_bytes",
+        Node::size,
+        held,
+        &mut limits.xml_bytes,
+    );
+    bound(
+        &fields,
+        "form_bytes",
+        Node::size,
+        held,
+        &mut limits.form_bytes,
+    );
     timeout(&fields, "header_timeout", &mut limits.header_timeout);
     timeout(&fields, "idle_timeout", &mut limits.idle_timeout);
     if let Some(node) = fields.get("linger") {
@@ -170,13 +185,14 @@ fn bound<'t>(
     fields: &Fields<'t>,
     name: &str,
     read: impl FnOnce(&Node<'t>) -> Option<u64>,
+    unbounded: &str,
     into: &mut u64,
 ) {
     let Some(node) = fields.nullable(name) else {
         return;
     };
     if node.is_null() {
-        node.warn("is without a bound: one request can take all the memory there is");
+        node.warn(unbounded);
         *into = u64::MAX;
         return;
     }

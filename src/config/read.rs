@@ -140,9 +140,12 @@ fn top(node: &Node<'_>) -> Option<Config> {
         None => Some(Audit::default()),
     };
     let shutdown = shutdown(&fields);
-    let upgrade_socket = fields
-        .get("upgrade_socket")
-        .and_then(|node| Some(node.reading.resolve(&node.text()?)));
+    let upgrade_socket = fields.get("upgrade_socket").and_then(|node| {
+        let path = super::audit::socket(&node)?;
+        // It comes and goes with each hand-over, and nothing of the configuration is in it.
+        node.reading.stamps.borrow_mut().remove(&path);
+        Some(path)
+    });
     let base_domains = base_domains(&fields);
     let hosts = hosts(&fields);
     let trusted_proxies = trusted_proxies(&fields);

@@ -387,11 +387,11 @@ pub(super) fn things<'a>(facts: &Facts<'a>, on: Resource, key: Option<&'a [u8]>)
     }
 }
 
-/// A key as it is, and as a store sees it that cleans paths.
+/// A key as it is, and as stores see it that read it otherwise.
 fn readings<'a>(bucket: Option<&'a str>, key: &'a [u8]) -> impl Iterator<Item = Thing<'a>> {
-    let cleaned = s3::address::cleaned(key).map(Cow::Owned);
+    let others = s3::address::other_readings(key).into_iter().map(Cow::Owned);
     std::iter::once(Cow::Borrowed(key))
-        .chain(cleaned)
+        .chain(others)
         .map(move |key| (bucket, Some(key)))
 }
 

@@ -235,7 +235,7 @@ fn delete(asked: Asked<'_, '_>, body: &[u8], limit: usize) -> Result<(), Answer>
     let request =
         DeleteRequest::parse(body, limit).map_err(|e| refused(e.into(), Reason::Request))?;
     let routed =
-        s3::route(head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
+        s3::route(head, shared.served.domains()).map_err(|e| refused(e.into(), Reason::Request))?;
     let claim = sigv4::claim(&routed, head).map_err(|e| refused(e, Reason::Request))?;
     let facts = facts(shared, ctx, head, &routed, &claim, None);
     let mut messages = HashMap::new();
@@ -282,7 +282,7 @@ fn tagging(asked: Asked<'_, '_>, body: &[u8], limit: usize) -> Result<(), Answer
     let Asked { shared, head, ctx } = asked;
     let tagging = Tagging::parse(body, limit).map_err(|e| refused(e.into(), Reason::Request))?;
     let routed =
-        s3::route(head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
+        s3::route(head, shared.served.domains()).map_err(|e| refused(e.into(), Reason::Request))?;
     let claim = sigv4::claim(&routed, head).map_err(|e| refused(e, Reason::Request))?;
     let mut facts = facts(shared, ctx, head, &routed, &claim, None);
     facts.tags = BodyTags::Read(tagging.tags());
@@ -293,7 +293,7 @@ fn tagging(asked: Asked<'_, '_>, body: &[u8], limit: usize) -> Result<(), Answer
 fn decide_form(asked: Asked<'_, '_>, form: &Form) -> Result<(), Answer> {
     let Asked { shared, head, ctx } = asked;
     let routed =
-        s3::route(head, &shared.base_domains).map_err(|e| refused(e.into(), Reason::Request))?;
+        s3::route(head, shared.served.domains()).map_err(|e| refused(e.into(), Reason::Request))?;
     let claim = sigv4::claim(&routed, head).and_then(|of_head| {
         let of_form = sigv4::claim_of_form(|name| form.field(name))?;
         sigv4::claim_of_post(&of_head, of_form)

@@ -74,14 +74,12 @@ fn examine(
     of_source: u64,
     ctx: &mut Ctx,
 ) -> Result<(), Answer> {
-    if !s3::address::is_served(head.host, &shared.hosts, &shared.base_domains) {
-        let error = s3::RouteError::from(s3::address::AddressError::HostNotServed);
-        return Err(unroutable(error.into()));
-    }
-    let routed = match s3::route(head, &shared.base_domains) {
-        Ok(routed) => routed,
-        Err(error) => return Err(unroutable(error.into())),
-    };
+    let routed = shared
+        .served
+        .check(head.target, head.host)
+        .map_err(s3::RouteError::from)
+        .and_then(|()| s3::route(head, shared.served.domains()))
+        .map_err(|error| unroutable(error.into()))?;
     ctx.operation = Some(routed.operation);
     ctx.bucket = routed.bucket.as_deref().map(str::to_owned);
     ctx.key = routed.key.as_deref().map(<[u8]>::to_vec);

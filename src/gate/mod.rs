@@ -11,6 +11,7 @@ mod connections;
 mod door;
 mod enter;
 mod exchange;
+mod files;
 mod fixed;
 mod forward;
 mod h2;
@@ -120,7 +121,6 @@ pub enum Start {
 /// It could not start.
 pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     let upgrade_socket = absolute(config)?;
-    raise_file_limit(config.limits.connections);
     if start == Start::Upgrade && upgrade_socket.is_none() {
         return Err(StartError::NoUpgradeSocket);
     }
@@ -187,28 +187,6 @@ fn hold_audit_file(config: &Config) -> Option<std::fs::File> {
     let file = std::fs::File::open(path).ok()?;
     file.try_lock().ok()?;
     Some(file)
-}
-
-/// As many files as the system gives: a connection through Sealgate takes two.
-fn raise_file_limit(connections: Option<u64>) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let found = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: found.maximum,
-        maximum: found.maximum,
-    };
-    let most = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => found.maximum,
-        Err(_) => found.current,
-    };
-    let wanted = connections.unwrap_or_default().saturating_mul(2);
-    if let Some(most) = most.filter(|most| *most < wanted) {
-        tracing::warn!(
-            files = most,
-            wanted,
-            "limits.connections asks for more open files than the system allows; raise the limit (`ulimit -n`, LimitNOFILE) or lower limits.connections"
-        );
-    }
 }
 
 fn server(config: &Config, upgrade_socket: Option<&Path>, upgrade: bool) -> Server {

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{
-    Start, StartError, body::Pool, connections::Connections, fixed::Fixed, ids::Ids,
+    Start, StartError, body::Pool, connections::Connections, files::Files, fixed::Fixed, ids::Ids,
     shared::Shared, store::Uses,
 };
 use crate::{
@@ -36,6 +36,8 @@ pub struct Process {
     pub metrics: Metrics,
     /// Names requests.
     pub ids: Ids,
+    /// What the system lets it open.
+    pub files: Files,
     /// Bytes of bodies that are held back until a decision.
     pub held: Pool,
     /// Who is connected.
@@ -78,6 +80,7 @@ impl Process {
             when_blocked: config.audit.when_blocked,
             metrics: Metrics::new()?,
             ids: Ids::default(),
+            files: Files::raise(config.limits.connections, config.limits.requests),
             held: Pool::default(),
             connections: Arc::default(),
             probes: Arc::default(),

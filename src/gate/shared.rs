@@ -24,6 +24,7 @@ use crate::{
     config::{BodyRate, Config, Denial, PlainHttp, Stamp, stamp},
     decide::Keeper,
     http1::head::HeadLimits,
+    s3::served::Served,
 };
 
 /// Bytes of a head that are parsed at most.
@@ -76,10 +77,8 @@ pub struct Shared {
     pub response_timeout: Duration,
     /// Whether SSE-C keys may go to the store: over TLS, or on this machine.
     pub store_takes_keys: bool,
-    /// Base domains of virtual-host style.
-    pub base_domains: Vec<String>,
-    /// The hosts that may be named beside those; none: any.
-    pub hosts: Vec<String>,
+    /// The hosts that requests may name, and the base domains of virtual-host style.
+    pub served: Served,
     /// Where clients connect.
     pub entries: Arc<Entries>,
     /// Whose `X-Forwarded-For`, `X-Forwarded-Proto` and PROXY protocol headers count.
@@ -151,10 +150,10 @@ impl Shared {
             since: SystemTime::now(),
             masked: process.fixed.masked(config, entries.listeners()),
             needs_restart: process.fixed.changed(config),
-            process,
-            most: limits.connections,
+            most: process.files.bound(limits.connections),
             most_of_one: limits.connections_per_source,
-            most_requests: limits.requests,
+            most_requests: process.files.bound(limits.requests),
+            process,
             most_requests_of_one: limits.requests_per_source,
             body_bytes: limits.body_bytes,
             body_rate: limits.body_rate,
@@ -179,8 +178,11 @@ impl Shared {
             store_authority: config.store.endpoint.authority(),
             response_timeout: config.store.response_timeout,
             store_takes_keys: config.store.endpoint.tls || config.store.endpoint.is_loopback(),
-            base_domains: base_domains(config),
-            hosts: config.hosts.clone(),
+            served: Served::new(
+                config.hosts.clone(),
+                config.base_domains.clone(),
+                &config.store.endpoint.host,
+            ),
             entries,
             trusted_proxies: config.trusted_proxies.clone(),
             sse_c_over_http: config.sse_c_over_http == PlainHttp::Allow,
@@ -189,16 +191,6 @@ impl Shared {
             form_bytes: capped(limits.form_bytes, u64::MAX),
         }
     }
-}
-
-/// The store's own name is one: a host below it would name a bucket there, so it must name one here.
-fn base_domains(config: &Config) -> Vec<String> {
-    let mut domains = config.base_domains.clone();
-    let host = &config.store.endpoint.host;
-    if host.parse::<std::net::IpAddr>().is_err() && !domains.contains(host) {
-        domains.push(host.clone());
-    }
-    domains
 }
 
 fn store_files(config: &Config) -> Vec<Stamp> {

@@ -42,8 +42,18 @@ pub enum AddressError {
         "the Host header names a host that is not served here: add it to hosts, or to base_domains"
     )]
     HostNotServed,
-    /// In virtual-host style `/minio/` is a path that `MinIO` may serve its administration on.
-    #[error("the keys 'minio' and 'minio/...' can be used in path style only")]
+    /// Below the store's own name, which is no base domain.
+    #[error(
+        "the Host header names a host below the store's own name, and it is not known whether the store reads a bucket there: if it does, add the store's name to base_domains"
+    )]
+    BelowTheStore,
+    /// The store would take the whole host for a bucket, as Amazon S3 does.
+    #[error(
+        "the store takes this Host header for a bucket's name, as Amazon S3 does: name the store's endpoint, or a host below base_domains"
+    )]
+    BucketByHost,
+    /// In virtual-host style `/minio/` is a path that `MinIO` may serve its administration on, and `/rustfs/` one of `RustFS`.
+    #[error("keys below 'minio/' and 'rustfs/' can be used in path style only")]
     Administration,
     /// Not a bucket name.
     #[error("The specified bucket is not valid.")]
@@ -153,7 +163,10 @@ pub fn parse<'a>(
         let key = decode(raw_key, false).map_err(|_| AddressError::Encoding)?;
         check_key(&key)?;
         if style == Style::VirtualHost
-            && (is_minio(&key) || cleaned(&key).is_some_and(|key| is_minio(&key)))
+            && (is_administration(&key)
+                || other_readings(&key)
+                    .iter()
+                    .any(|key| is_administration(key)))
         {
             return Err(AddressError::Administration);
         }
@@ -257,7 +270,7 @@ fn bucket_of_host<'a>(
 /// Whether a base domain stands in a host anywhere but at its end. Some stores cut the bucket off at the first place where they find it.
 ///
 /// A domain of one label is left out: the store's own name may be one (`minio`), and a namespace's too.
-fn stands_inside(name: &str, domain: &str) -> bool {
+pub(super) fn stands_inside(name: &str, domain: &str) -> bool {
     let domain = domain.trim_start_matches('.').as_bytes();
     if !domain.contains(&b'.') || name.len() <= domain.len() {
         return false;
@@ -271,27 +284,19 @@ fn stands_inside(name: &str, domain: &str) -> bool {
     at(0) || (1..last).any(|start| name.as_bytes()[start - 1] == b'.' && at(start))
 }
 
-/// Whether a `Host` is one of `hosts` (compared without its port, byte for byte) or is, or is below, a base domain. No `hosts`: any is.
-#[must_use]
-pub fn is_served(host: Option<&str>, hosts: &[String], domains: &[String]) -> bool {
-    if hosts.is_empty() {
-        return true;
-    }
-    let Some(host) = host else {
-        return false;
-    };
-    // An IPv6 address keeps its brackets.
-    let name = match host.rsplit_once(':') {
+/// A host without its port; an IPv6 address keeps its brackets.
+pub(super) fn host_name(host: &str) -> &str {
+    match host.rsplit_once(':') {
         Some((name, port)) if is_port(port) && (!host.starts_with('[') || name.ends_with(']')) => {
             name
         }
         _ => host,
-    };
-    hosts.iter().any(|served| served == name)
-        || domains.iter().any(|domain| {
-            name.strip_suffix(domain.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        })
+    }
+}
+
+/// The host that a request names: `Host`, or where there is none the authority of an absolute target.
+pub(super) fn named_host<'a>(target: &'a [u8], host: Option<&'a str>) -> Option<&'a str> {
+    host.or_else(|| std::str::from_utf8(absolute(target)?.0).ok())
 }
 
 /// Whether a text can be the id of an upload or a version, as stores make them: 1 to 1024 of `A-Z a-z 0-9 . _ ~ = + -`, no `.` first and no `..`.
@@ -306,9 +311,13 @@ pub fn is_id(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"._~=+-".contains(&byte))
 }
 
-fn is_minio(key: &[u8]) -> bool {
-    key.strip_prefix(b"minio")
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+/// Buckets that stores cannot have: `MinIO` and `RustFS` serve their administration below these paths, the latter writes of its own kind, too.
+const ADMINISTRATION: [&[u8]; 2] = [b"minio", b"rustfs"];
+
+/// Whether these bytes begin with a path of a store's administration.
+fn is_administration(path: &[u8]) -> bool {
+    let end = path.iter().position(|&byte| byte == b'/');
+    ADMINISTRATION.contains(&&path[..end.unwrap_or(path.len())])
 }
 
 /// Whether AWS reads a bucket from this name: there `Host` counts even if no base domain is configured here.
@@ -331,7 +340,7 @@ fn is_port(text: &str) -> bool {
 }
 
 /// Whether these bytes are the name of a bucket as stores read it literally: 1 to 255 of `A-Z a-z 0-9 . _ -` that start with a letter or a digit.
-/// That is wider than today's rules (3 to 63, lower case), for buckets older than them. `minio` is no bucket: `MinIO` serves its administration there.
+/// That is wider than today's rules (3 to 63, lower case), for buckets older than them. `minio` and `rustfs` are no buckets: those stores serve their administration there.
 ///
 /// # Errors
 /// [`AddressError::Bucket`].
@@ -341,7 +350,7 @@ pub fn check_bucket(name: &[u8]) -> Result<(), AddressError> {
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
         && name.first().is_some_and(u8::is_ascii_alphanumeric)
-        && name != b"minio";
+        && !ADMINISTRATION.contains(&name);
     if fine {
         Ok(())
     } else {
@@ -363,6 +372,12 @@ pub fn check_key(key: &[u8]) -> Result<(), AddressError> {
     if key.contains(&0) {
         return Err(AddressError::Nul);
     }
+    stays(key)?;
+    slashed(key).map_or(Ok(()), |key| stays(&key))
+}
+
+/// Whether `..` leads nowhere out of the bucket, and something is left.
+fn stays(key: &[u8]) -> Result<(), AddressError> {
     let mut depth = 0_usize;
     for segment in key.split(|&byte| byte == b'/') {
         match segment {
@@ -378,12 +393,31 @@ pub fn check_key(key: &[u8]) -> Result<(), AddressError> {
     }
 }
 
+/// The key as a store sees it to which a backslash is a slash (`SeaweedFS`); `None` where there is none.
+fn slashed(key: &[u8]) -> Option<Vec<u8>> {
+    key.contains(&b'\\').then(|| {
+        key.iter()
+            .map(|&byte| if byte == b'\\' { b'/' } else { byte })
+            .collect()
+    })
+}
+
+/// What other keys stores may take this one for: they clean paths, or take a backslash for a slash, or do both.
+#[must_use]
+pub fn other_readings(key: &[u8]) -> Vec<Vec<u8>> {
+    let mut readings: Vec<Vec<u8>> = cleaned(key).into_iter().collect();
+    if let Some(slashed) = slashed(key) {
+        readings.extend(cleaned(&slashed));
+        readings.push(slashed);
+    }
+    readings
+}
+
 /// The key as a store sees it that cleans paths (`a//b`, `a/./b`, `a/x/../b`); `None` where that is the same key.
 ///
 /// Stores differ here: Garage keeps such keys, `MinIO` refuses them, gateways over a file system may resolve them.
 /// `MinIO` keeps the key `a/` under the name `a__XLDIR__`, and takes the one for the other.
-#[must_use]
-pub fn cleaned(key: &[u8]) -> Option<Vec<u8>> {
+fn cleaned(key: &[u8]) -> Option<Vec<u8>> {
     let mut names: Vec<&[u8]> = Vec::new();
     let mut changed = false;
     let mut segments = key.split(|&byte| byte == b'/').peekable();

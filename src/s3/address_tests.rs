@@ -254,36 +254,25 @@ fn hosts_that_stores_read_differently_are_refused() {
 }
 
 #[test]
-fn hosts_can_be_listed() {
-    let hosts = [
-        "gate".to_owned(),
-        "127.0.0.1".to_owned(),
-        "[::1]".to_owned(),
-    ];
-    let domains = ["s3.example.test".to_owned()];
-    for host in [
-        "gate",
-        "gate:80",
-        "127.0.0.1:9",
-        "[::1]",
-        "[::1]:80",
-        "s3.example.test",
-        "b.s3.example.test:1",
-    ] {
-        assert!(is_served(Some(host), &hosts, &domains), "{host}");
+fn a_backslash_is_a_slash_to_some_stores() {
+    let read = |key: &str| -> Vec<String> {
+        other_readings(key.as_bytes())
+            .into_iter()
+            .map(|key| String::from_utf8(key).unwrap())
+            .collect()
+    };
+    assert!(read("secret/x").is_empty());
+    assert_eq!(read(r"secret\x"), ["secret/x"]);
+    assert_eq!(read(r"a\..\secret\x"), ["secret/x", "a/../secret/x"]);
+    assert_eq!(read(r"a//b\c"), [r"a/b\c", "a/b/c", "a//b/c"]);
+    for key in [r"..\other", r"a\..\..\b", r"a\.."] {
+        assert_eq!(
+            check_key(key.as_bytes()),
+            Err(AddressError::Climbs),
+            "{key}"
+        );
     }
-    for host in [
-        "Gate",
-        "gate.x",
-        "127.0.0.2",
-        "[::2]:80",
-        "xs3.example.test",
-        "",
-    ] {
-        assert!(!is_served(Some(host), &hosts, &domains), "{host}");
-    }
-    assert!(!is_served(None, &hosts, &domains));
-    assert!(is_served(None, &[], &domains));
+    assert_eq!(check_key(br"a\b..\c"), Ok(()));
 }
 
 #[test]
@@ -294,12 +283,17 @@ fn the_administration_of_minio_is_no_key() {
         "/%6dinio/x",
         "/x/../minio/y",
         "//minio",
+        "/rustfs/rpc/put_file_stream",
+        r"/x\..\minio/y",
     ] {
         assert_eq!(
             at(target, "bucket.s3.example.test"),
             Err(AddressError::Administration),
             "{target}"
         );
+    }
+    for bucket in ["/minio/x", "/rustfs/rpc/put_file_stream"] {
+        assert_eq!(at(bucket, "h"), Err(AddressError::Bucket));
     }
     assert!(at("/miniox", "bucket.s3.example.test").is_ok());
     assert!(at("/bucket/minio/x", "h").is_ok());

@@ -12,6 +12,7 @@ pub mod operation;
 pub mod query;
 pub mod request;
 pub mod route;
+pub mod served;
 pub mod xml;
 
 pub use action::{Action, ActionLevel, Actions, Needed, Resource, actions};

@@ -52,12 +52,6 @@ impl Routed<'_> {
             None => None,
         }
     }
-
-    /// The key as a store sees it that cleans paths, where that is another key: see [`address::cleaned`].
-    #[must_use]
-    pub fn cleaned_key(&self) -> Option<Vec<u8>> {
-        self.key.as_deref().and_then(address::cleaned)
-    }
 }
 
 /// Why a request is refused before anything is decided. Each becomes S3's error: see [`From<RouteError>`](S3Error#impl-From<RouteError>-for-S3Error).
@@ -125,6 +119,8 @@ impl From<RouteError> for S3Error {
                 | AddressError::HostCase
                 | AddressError::HostTwoWays
                 | AddressError::HostNotServed
+                | AddressError::BelowTheStore
+                | AddressError::BucketByHost
                 | AddressError::ForeignDomain,
             )
             | RouteError::Ambiguous(_) => ErrorCode::InvalidRequest,

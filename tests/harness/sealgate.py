@@ -28,6 +28,8 @@ class Sealgate:
             "audit": {"stdout": False, "file": "audit.jsonl"},
             **more,
         }
+        #: What starts it: `prlimit` and the like.
+        self.prefix: list[str] = []
         self.process: Process | None = None
         self._seen = 0
 
@@ -41,7 +43,7 @@ class Sealgate:
 
     def start(self, ready: str = "/readyz", **streams: int) -> "Sealgate":
         self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False))
-        self.process = Process("sealgate", [sealgate(), "run", "--config", self.config_file], self.folder / "log", **streams)
+        self.process = Process("sealgate", [*self.prefix, sealgate(), "run", "--config", self.config_file], self.folder / "log", **streams)
         self.process.wait_ready(lambda: listening(self.port) and self.admin(ready)[0] == 200)
         return self
 

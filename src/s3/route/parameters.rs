@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Query, RequestHead, RouteError, operation};
 use crate::s3::address::is_id;
-use crate::s3::extension::REPLICATION_STATUS;
+use crate::s3::extension::{REPLICATION_STATUS, is_extension};
 use crate::s3::query::{decode, name_is};
 
 /// More pairs than any client sends; without a bound the search for duplicates would be quadratic in the header section.
@@ -36,12 +36,17 @@ enum Meaning {
     Unknown,
 }
 
+fn is_foreign(name: &[u8]) -> bool {
+    name.get(..2)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"x-"))
+        && std::str::from_utf8(name).is_ok_and(|name| {
+            let name = name.to_ascii_lowercase();
+            is_extension(&name) || name == REPLICATION_STATUS
+        })
+}
+
 fn meaning(name: &[u8]) -> Meaning {
-    if name
-        .get(..8)
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"x-minio-"))
-        || name.eq_ignore_ascii_case(REPLICATION_STATUS.as_bytes())
-    {
+    if is_foreign(name) {
         return Meaning::Foreign;
     }
     if name

@@ -62,7 +62,7 @@ pub(super) fn check(head: &RequestHead<'_>) -> Result<Seen, RouteError> {
             }
             name if is_extension(name) => {
                 return Err(RouteError::NotImplemented(
-                    "x-minio-* and snowball headers are extensions of one store; remove them",
+                    "this header is an extension of single stores (x-minio-*, x-rgw-*, x-goog-* ..., snowball); remove it",
                 ));
             }
             _ => {}

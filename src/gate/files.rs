@@ -1,0 +1,76 @@
+//! How many files the system lets this process open, and what follows for connections: the admin port, the audit outputs and the
+//! store must be served when clients have taken all that they may.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Kept back for what is no client's: listeners, audit outputs, the admin port, certificates that are read again.
+const KEPT_BACK: u64 = 64;
+
+/// The bound that the system sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Files {
+    most: Option<u64>,
+}
+
+impl Files {
+    /// Asks for as many as the system gives, and says so in the log where that is less than the limits allow.
+    #[must_use]
+    pub fn raise(connections: Option<u64>, requests: Option<u64>) -> Self {
+        let found = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: found.maximum,
+            maximum: found.maximum,
+        };
+        let files = Self {
+            most: match setrlimit(Resource::Nofile, raised) {
+                Ok(()) => found.maximum,
+                Err(_) => found.current,
+            },
+        };
+        let wanted = [connections, requests].map(|limit| limit.unwrap_or(u64::MAX));
+        if let (Some(most), Some(half)) = (files.most, files.half())
+            && wanted.iter().any(|wanted| *wanted > half)
+        {
+            tracing::warn!(
+                files = most,
+                connections = half,
+                requests = half,
+                "limits.connections or limits.requests asks for more open files than the system allows, so fewer of both are taken; raise the limit (`ulimit -n`, LimitNOFILE) or lower them"
+            );
+        }
+        files
+    }
+
+    /// A limit on connections, or on requests, as far as there are files for it.
+    #[must_use]
+    pub fn bound(self, limit: Option<u64>) -> Option<u64> {
+        match (limit, self.half()) {
+            (Some(limit), Some(half)) => Some(limit.min(half)),
+            (limit, half) => limit.or(half),
+        }
+    }
+
+    /// Half for clients, half for what their requests take at the store.
+    fn half(self) -> Option<u64> {
+        self.most
+            .map(|most| (most - KEPT_BACK.min(most / 2)).div_ceil(2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_are_kept_back() {
+        for (files, half) in [(1024, 480), (64, 16), (1, 1), (20_064, 10_000)] {
+            let files = Files { most: Some(files) };
+            assert_eq!(files.bound(Some(10_000)), Some(half));
+            assert_eq!(files.bound(Some(1)), Some(1));
+            assert_eq!(files.bound(None), Some(half));
+        }
+        let unbounded = Files { most: None };
+        assert_eq!(unbounded.bound(Some(10_000)), Some(10_000));
+        assert_eq!(unbounded.bound(None), None);
+    }
+}
