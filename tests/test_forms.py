@@ -160,6 +160,24 @@ def test_quoted_boundary_is_refused_as_s3_does(gate, fake):
     assert [s for s in fake.seen if s.complete] == []
 
 
+@pytest.mark.parametrize("name, value", [("key", " secret/k"), ("key", "\tsecret/k"), ("key", "k "), ("key", "k\r\n"), ("key", "\u3000k"),
+                                         ("acl", " public-read"), SSE_FIELD[:1] + ("AES256 ",)])
+def test_what_some_stores_trim_is_refused(gate, fake, name, value):
+    """Ceph RGW takes white space away: the key would be another one."""
+    fields = [field for field in FIELDS if field[0] != name]
+    assert_refused(post(gate.address, "split", form([(name, value), *fields])), 400, "InvalidArgument")
+    assert [s for s in fake.seen if s.complete] == []
+
+
+@pytest.mark.parametrize("filename", ["f", ""])
+@pytest.mark.parametrize("bucket", ["locked", "open"])
+def test_field_with_the_name_of_a_file_is_refused(gate, fake, bucket, filename):
+    """Go's reader takes it for a file, not for a field."""
+    body = form([*FIELDS, (f'{SSE_FIELD[0]}"; filename="{filename}', "AES256")])
+    assert_refused(post(gate.address, bucket, body), 400, "MalformedPOSTRequest")
+    assert [s for s in fake.seen if s.complete] == []
+
+
 def test_form_in_small_pieces(gate, fake):
     body = form([*FIELDS, SSE_FIELD], b"x" * 500)
     with Wire(gate.address) as wire:

@@ -524,6 +524,11 @@ def test_delete_one(wire, fake):
     ("GET /open/k?versionId=..%2Fx", 400, "InvalidArgument"),
     ("GET /open/k?versionId=.x", 400, "InvalidArgument"),
     ("PUT /open/k?X-Minio-Source-Mtime=1", 501, "NotImplemented"),
+    # Ceph RGW appends without encryption.
+    ("PUT /open/k?append&position=0", 501, "NotImplemented"),
+    # Ceph RGW decodes a pair before it parts it: an `uploadId` that is empty, so a PutObject.
+    ("PUT /open/k?partNumber=1&uploadId=x&uploadId%3D", 400, "InvalidRequest"),
+    ("PUT /open/k?a%26acl", 400, "InvalidRequest"),
 ])
 def test_query_that_could_lead_elsewhere(wire, fake, line, status, code):
     method, target = line.split(" ")

@@ -71,6 +71,19 @@ def test_a_body_without_a_length_goes_on_in_chunks(h2, fake):
     assert bytes(seen.body) == b"a" * 40_000 + b"b" * 10 and seen.complete
 
 
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_form_in_frames_of_a_byte(h2, fake, size):
+    """Of a length that was not said, too: each frame is a chunk then."""
+    parts = [("key", "k"), SSE, ('file"; filename="f', "the file")]
+    body = "".join(f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in parts).encode() + b"--b--\r\n"
+    for fields in ([("content-length", str(len(body)))], []):
+        number = h2.head("POST", "/locked", ("content-type", "multipart/form-data; boundary=b"), *fields, end=False)
+        for at in range(0, len(body), size):
+            h2.data(number, body[at:at + size], end=at + size >= len(body))
+        assert h2.wait(number).status == 200
+        assert bytes(fake.last().body) == body and fake.last().complete
+
+
 def test_an_empty_put_says_so(h2, fake):
     assert h2.get("/open/empty", method="PUT").status == 200
     assert fake.last()["content-length"] == "0"

@@ -192,11 +192,26 @@ def test_presigned_with_sse_in_a_header_counts(wire, fake, signature):
     assert wire.answer().status == 200
 
 
-def test_query_without_a_signature_does_not_count(gate, fake):
-    assert_refused(answer_of(gate.address, target=f"/locked/k?{P}=AES256"), closes=True)
-    answer = answer_of(gate.address, target=f"/locked/k?{P}=AES256&X-Amz-Expires=60")
-    assert answer.status in (400, 403), answer
+@pytest.mark.parametrize("bucket", ["locked", "open"])
+@pytest.mark.parametrize("query", [f"{P}=AES256", f"{P}=AES256&X-Amz-Expires=60", f"{P}-customer-algorithm=AES256",
+                                   f"X-Amz-Server-Side-Encryption-Customer-Key-MD5={MD5}", f"{P}=", P])
+def test_query_without_a_signature_does_not_count(gate, fake, bucket, query):
+    """S3 does not look at it, Ceph RGW does as it says: it is refused."""
+    assert_refused(answer_of(gate.address, target=f"/{bucket}/k?{query}"), 400, "InvalidArgument", closes=True)
     assert fake.seen == []
+
+
+@pytest.mark.parametrize("query", [f"{P}=", P, f"{P}=aws%3Akms", "X-Amz-Server-Side-Encryptio%6E=aws%3Akms", f"{P}-customer-algorithm=AES256"])
+@pytest.mark.parametrize("bucket", ["locked", "open"])
+def test_query_without_a_signature_that_contradicts_a_header(gate, fake, bucket, query):
+    """To Ceph RGW the query goes before the header."""
+    assert_refused(answer_of(gate.address, SSE, target=f"/{bucket}/k?{query}"), 400, "InvalidArgument", closes=True)
+    assert fake.seen == []
+
+
+def test_query_without_a_signature_that_says_the_same_as_the_header(wire, fake):
+    wire.request("PUT", f"/locked/k?{P}=AES256", SSE, body=b"x")
+    assert wire.answer().status == 200
 
 
 def test_query_that_contradicts_a_header(gate, fake):

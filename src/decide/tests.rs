@@ -9,7 +9,7 @@ use crate::{
     audit::Reason,
     config::Config,
     policy::BodyTags,
-    s3::{self, RequestHead},
+    s3::{self, RequestHead, effort},
     sigv4,
 };
 
@@ -472,6 +472,32 @@ fn objects_of_a_body_are_decided_one_by_one() {
         });
         assert_eq!(got, expect, "{key} {versioned}");
     }
+}
+
+/// A body names a thousand objects, and a signature is not verified: what is asked of the query is asked of it decoded.
+#[test]
+fn a_long_query_is_not_read_again_for_each_object() {
+    let keeper = keeper(
+        "rules: [{bucket: keeper, policy: {Statement: [{Effect: Deny, Principal: '*', Action: 's3:*', Resource: 'arn:aws:s3:::keeper/*', Condition: {StringEquals: {'s3:x-amz-acl': x}}}]}}]",
+    );
+    let long = format!("&%41{}", "x".repeat(244)).repeat(250);
+    let line = format!(
+        "POST /keeper?delete&AWSAccessKeyId=a&Signature=s&Expires=9999999999&x-amz-acl={}{long}",
+        "%41".repeat(1000)
+    );
+    let request = Request {
+        line: &line,
+        ..Request::default()
+    };
+    request.ask(&keeper, |keeper, facts| {
+        let object = Object {
+            key: b"a",
+            versioned: false,
+        };
+        let cost = effort::of(|| assert_eq!(told(&keeper.object(facts, object)), "allow rules[0]"));
+        assert!(cost <= 1000, "{cost}");
+        String::new()
+    });
 }
 
 #[test]

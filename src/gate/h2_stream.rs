@@ -176,6 +176,12 @@ enum Out {
 }
 
 impl StreamLink {
+    /// Gives what there is of a chunk's framing, as far as there is room.
+    fn put_line(&mut self, buf: &mut ReadBuf<'_>) {
+        let n = self.line.len().min(buf.remaining());
+        buf.put_slice(&self.line.split_to(n));
+    }
+
     fn gone(&self) -> io::Error {
         self.given_up.store(true, Ordering::Relaxed);
         io::ErrorKind::ConnectionReset.into()
@@ -264,23 +270,21 @@ impl AsyncRead for StreamLink {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        let before = buf.filled().len();
         loop {
-            if !this.line.is_empty() {
-                let n = this.line.len().min(buf.remaining());
-                buf.put_slice(&this.line.split_to(n));
-                return Poll::Ready(Ok(()));
-            }
-            if !this.piece.is_empty() {
+            this.put_line(buf);
+            if !this.piece.is_empty() && this.line.is_empty() {
                 let n = this.piece.len().min(buf.remaining());
                 buf.put_slice(&this.piece.split_to(n));
                 // Fails only where the stream has ended, and nobody waits for the window then.
                 let _ = this.body.flow_control().release_capacity(n);
                 if this.piece.is_empty() && this.chunked {
                     this.line.extend_from_slice(b"\r\n");
+                    this.put_line(buf);
                 }
-                return Poll::Ready(Ok(()));
             }
-            if this.ended {
+            // A chunk with what frames it is one read: a client pays little for a frame of one byte.
+            if buf.filled().len() > before || buf.remaining() == 0 || this.ended {
                 return Poll::Ready(Ok(()));
             }
             match ready!(this.body.poll_data(cx)) {

@@ -12,7 +12,7 @@ use super::date;
 use super::evaluate::{Context, Found, Value};
 use super::key::Key;
 use super::principal::{Principal, PrincipalType};
-use crate::s3::query::{Query, decode};
+use crate::s3::query::{decode, pairs};
 use crate::s3::{Action, Operation, RequestHead, Routed};
 use crate::sigv4::claim::{Claim, SignatureVersion};
 
@@ -146,7 +146,11 @@ impl<'a> RequestContext<'a> {
         }
         match find(self.head.headers, name) {
             Some(value) => Some(String::from_utf8_lossy(value.as_bytes())),
-            None if self.routed.presigned => self.routed.query.get_any_case(name.as_str()),
+            None if self.routed.presigned => self
+                .routed
+                .query
+                .get_any_case(name.as_str())
+                .map(Cow::Borrowed),
             None => None,
         }
     }
@@ -205,9 +209,8 @@ impl<'a> RequestContext<'a> {
         let Some(raw) = self.header(&TAGGING) else {
             return Err(Found::Absent);
         };
-        let pairs = Query::new(raw.as_bytes());
         let mut out = Vec::new();
-        for (name, value) in pairs.pairs() {
+        for (name, value) in pairs(raw.as_bytes()) {
             let text = |b: &[u8]| {
                 decode(b, true)
                     .ok()

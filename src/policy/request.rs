@@ -12,7 +12,8 @@ use super::evaluate::{Context, Decision, Found, Target, Value};
 use super::explain::Explanation;
 use super::key::{Key, KeyType};
 use super::principal::Principal;
-use crate::s3::{Action, Operation, RequestHead, Resource, Routed, actions, route};
+use crate::s3::route::{route, route_presigned};
+use crate::s3::{Action, Operation, RequestHead, Resource, Routed, actions};
 
 /// A request as a case or a command line describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,11 +142,13 @@ impl Request {
             host: Some("localhost"),
             headers: &headers,
         };
-        let mut routed = route(&head, &[]).map_err(|e| RequestError::Route(e.to_string()))?;
-        if self.auth.as_deref() == Some("REST-QUERY-STRING") {
+        let routed = if self.auth.as_deref() == Some("REST-QUERY-STRING") {
             // The recording need not have a signature in its query.
-            routed.presigned = true;
-        }
+            route_presigned(&head, &[])
+        } else {
+            route(&head, &[])
+        };
+        let routed = routed.map_err(|e| RequestError::Route(e.to_string()))?;
         let principal = self
             .principal
             .as_deref()

@@ -5,6 +5,8 @@
 pub mod action;
 pub mod address;
 pub mod copy_source;
+#[cfg(test)]
+pub(crate) mod effort;
 pub mod error;
 pub mod extension;
 pub mod form;

@@ -1,13 +1,26 @@
-//! The query of a request: raw pairs, decoded when asked for.
+//! The query of a request: raw pairs, and those that mean something decoded once.
 //!
 //! Pairs are separated by `&` alone; `+` and `%20` are spaces (as S3 and the signature's own decoding have it).
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
-/// The query, without its `?`. Its escapes have been checked by the router.
-#[derive(Clone, Copy, Default)]
+/// The query, without its `?`.
+///
+/// The router has read it: what some operation, the signature or a policy may ask for stands here decoded, so that asking
+/// costs the same however long the query is, and however many objects a body names.
+#[derive(Clone, Default)]
 pub struct Query<'a> {
     raw: &'a [u8],
+    /// In the order of their names, without case; no two have the same.
+    parameters: Vec<Parameter<'a>>,
+}
+
+/// A parameter, decoded.
+#[derive(Clone)]
+pub(crate) struct Parameter<'a> {
+    pub name: Cow<'a, [u8]>,
+    pub value: Cow<'a, str>,
 }
 
 impl std::fmt::Debug for Query<'_> {
@@ -23,10 +36,23 @@ impl std::fmt::Debug for Query<'_> {
 pub struct BadEscape;
 
 impl<'a> Query<'a> {
-    /// The query in these bytes.
-    #[must_use]
-    pub fn new(raw: &'a [u8]) -> Self {
-        Self { raw }
+    /// The query in these bytes, of which nothing but `parameters` is ever asked for.
+    ///
+    /// # Errors
+    /// The name that two of them have, in whatever case.
+    pub(crate) fn new(
+        raw: &'a [u8],
+        mut parameters: Vec<Parameter<'a>>,
+    ) -> Result<Self, Cow<'a, [u8]>> {
+        // Sorted, so that neither finding a name that comes twice nor any look-up compares each with each.
+        parameters.sort_unstable_by(|a, b| caseless(&a.name, &b.name));
+        let twice = parameters
+            .windows(2)
+            .position(|pair| caseless(&pair[0].name, &pair[1].name).is_eq());
+        match twice {
+            Some(at) => Err(parameters.swap_remove(at).name),
+            None => Ok(Self { raw, parameters }),
+        }
     }
 
     /// The bytes as received.
@@ -35,48 +61,59 @@ impl<'a> Query<'a> {
         self.raw
     }
 
-    /// The pairs as received, in order: name, and value where there is a `=`. Empty pairs (`a&&b`) are left out.
-    pub fn pairs(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
-        self.raw
-            .split(|&byte| byte == b'&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| match pair.iter().position(|&byte| byte == b'=') {
-                Some(at) => (&pair[..at], Some(&pair[at + 1..])),
-                None => (pair, None),
-            })
+    /// Name and value of each parameter that means something, decoded.
+    pub fn parameters(&self) -> impl Iterator<Item = (&[u8], &str)> {
+        self.parameters
+            .iter()
+            .map(|parameter| (parameter.name.as_ref(), parameter.value.as_ref()))
     }
 
-    /// The decoded value of the first parameter of this name, in exactly this case; empty where it has none.
+    /// The decoded value of the parameter of this name, in exactly this case; empty where it has none.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.find(|raw| name_is(raw, name.as_bytes(), false))
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.find(name)
+            .filter(|found| found.name.as_ref() == name.as_bytes())
+            .map(|found| found.value.as_ref())
     }
 
     /// As [`Query::get`], for `x-amz-*` parameters, whose names are read in any case.
     #[must_use]
-    pub fn get_any_case(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.find(|raw| name_is(raw, name.as_bytes(), true))
+    pub fn get_any_case(&self, name: &str) -> Option<&str> {
+        self.find(name).map(|found| found.value.as_ref())
     }
 
     /// Whether a parameter of this name is there, with a value or without.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.pairs()
-            .any(|(raw, _)| name_is(raw, name.as_bytes(), false))
+        self.get(name).is_some()
     }
 
-    fn find(&self, is: impl Fn(&[u8]) -> bool) -> Option<Cow<'a, str>> {
-        let (_, value) = self.pairs().find(|(name, _)| is(name))?;
-        // The router has refused values that matter and are no UTF-8.
-        Some(
-            match decode(value.unwrap_or_default(), true).unwrap_or_default() {
-                Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-                Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| {
-                    String::from_utf8_lossy(error.as_bytes()).into_owned()
-                })),
-            },
-        )
+    fn find(&self, name: &str) -> Option<&Parameter<'a>> {
+        let at = self
+            .parameters
+            .binary_search_by(|parameter| caseless(&parameter.name, name.as_bytes()))
+            .ok()?;
+        self.parameters.get(at)
     }
+}
+
+/// The pairs of a query as received, in order: name, and value where there is a `=`. Empty pairs (`a&&b`) are left out.
+pub fn pairs(raw: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    raw.split(|&byte| byte == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| match pair.iter().position(|&byte| byte == b'=') {
+            Some(at) => (&pair[..at], Some(&pair[at + 1..])),
+            None => (pair, None),
+        })
+}
+
+/// The order of two names without case.
+fn caseless(a: &[u8], b: &[u8]) -> Ordering {
+    #[cfg(test)]
+    super::effort::spent(a.len().min(b.len()));
+    a.iter()
+        .map(u8::to_ascii_lowercase)
+        .cmp(b.iter().map(u8::to_ascii_lowercase))
 }
 
 /// Undoes percent-encoding, once. With `plus_is_space`, `+` is a space, as in a query; in a path it is itself.
@@ -84,6 +121,8 @@ impl<'a> Query<'a> {
 /// # Errors
 /// A `%` without two hexadecimal digits.
 pub fn decode(raw: &[u8], plus_is_space: bool) -> Result<Cow<'_, [u8]>, BadEscape> {
+    #[cfg(test)]
+    super::effort::spent(raw.len());
     let Some(first) = raw
         .iter()
         .position(|&byte| byte == b'%' || (plus_is_space && byte == b'+'))
@@ -136,43 +175,35 @@ fn hex(digit: u8) -> Result<u8, BadEscape> {
     }
 }
 
-/// Whether a raw name decodes to `name`. Does not allocate for names without escapes.
-pub(crate) fn name_is(raw: &[u8], name: &[u8], any_case: bool) -> bool {
-    let same = |bytes: &[u8]| {
-        if any_case {
-            bytes.eq_ignore_ascii_case(name)
-        } else {
-            bytes == name
-        }
-    };
-    if raw.len() < name.len() {
-        return false;
-    }
-    same(raw) || (raw.len() > name.len() && decode(raw, true).is_ok_and(|decoded| same(&decoded)))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
     use proptest::prelude::*;
 
+    fn query<'a>(raw: &'a [u8]) -> Result<Query<'a>, Cow<'a, [u8]>> {
+        let text = |bytes| String::from_utf8(decode(bytes, true).unwrap().into_owned()).unwrap();
+        let parameters = pairs(raw).map(|(name, value)| Parameter {
+            name: decode(name, true).unwrap(),
+            value: text(value.unwrap_or_default()).into(),
+        });
+        Query::new(raw, parameters.collect())
+    }
+
     #[test]
     fn pairs_and_values() {
-        let query = Query::new(b"acl&prefix=a%2Fb+c&&empty=&%74agging=1&semi;colon=2");
-        assert_eq!(query.get("acl").as_deref(), Some(""));
-        assert_eq!(query.get("prefix").as_deref(), Some("a/b c"));
-        assert_eq!(query.get("empty").as_deref(), Some(""));
-        assert_eq!(query.get("tagging").as_deref(), Some("1"));
-        assert_eq!(query.get("semi;colon").as_deref(), Some("2"));
-        assert!(!query.has("ACL") && !query.has("colon"));
-        assert_eq!(
-            Query::new(b"X-Amz-Acl=private")
-                .get_any_case("x-amz-acl")
-                .as_deref(),
-            Some("private")
-        );
-        assert_eq!(format!("{query:?}"), "Query(51 bytes)");
+        let found = query(b"acl&prefix=a%2Fb+c&&empty=&%74agging=1&semi;colon=2").unwrap();
+        assert_eq!(found.get("acl"), Some(""));
+        assert_eq!(found.get("prefix"), Some("a/b c"));
+        assert_eq!(found.get("empty"), Some(""));
+        assert_eq!(found.get("tagging"), Some("1"));
+        assert_eq!(found.get("semi;colon"), Some("2"));
+        assert!(!found.has("ACL") && !found.has("colon"));
+        assert_eq!(format!("{found:?}"), "Query(51 bytes)");
+        let found = query(b"z&X-Amz-Acl=private&a").unwrap();
+        assert_eq!(found.get_any_case("x-amz-acl"), Some("private"));
+        assert_eq!(found.get("x-amz-acl"), None);
+        assert_eq!(query(b"b=1&a&B=2").unwrap_err().to_ascii_lowercase(), b"b");
     }
 
     #[test]
@@ -193,9 +224,14 @@ mod tests {
         }
 
         #[test]
-        fn names_compare_as_they_decode(raw: Vec<u8>, name: Vec<u8>) {
-            let decoded = decode(&raw, true);
-            prop_assert_eq!(name_is(&raw, &name, false), raw == name || decoded.as_ref().is_ok_and(|d| d.as_ref() == name.as_slice()));
+        fn each_parameter_is_found(names in proptest::collection::btree_set("[a-c]{0,3}", 0..20), other in "[a-d]{0,3}") {
+            let raw = names.iter().map(|name| format!("&{name}=v{name}")).collect::<String>();
+            let found = query(raw.as_bytes()).unwrap();
+            for name in &names {
+                prop_assert_eq!(found.get(name), Some(&*format!("v{name}")));
+                prop_assert_eq!(found.get_any_case(&name.to_uppercase()), found.get(name));
+            }
+            prop_assert_eq!(found.has(&other), names.contains(&other));
         }
     }
 }

@@ -5,7 +5,8 @@
     clippy::too_many_lines
 )]
 use super::*;
-use crate::s3::{Action, actions};
+use crate::s3::error::{ErrorCode, S3Error};
+use crate::s3::{Action, actions, effort};
 use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;
 
@@ -209,6 +210,10 @@ fn ambiguous_requests_are_refused() {
         ("PUT", "/b/k?uploadId=u%zz&partNumber=1", &[]),
         ("PUT", "/b/k?foo=%", &[]),
         ("PUT", "/b/k?uploadId=%ff&partNumber=1", &[]),
+        ("PUT", "/b/k?partNumber=1&uploadId=u&uploadId%3D", &[]),
+        ("PUT", "/b/k?partNumber=1&uploadId=u&uploadId%3d=", &[]),
+        ("PUT", "/b/k?foo%3Dbar=1", &[]),
+        ("PUT", "/b/k?foo%26acl=1", &[]),
         ("GET", "/b/k?uploadId=u&partNumber=1", &[]),
         ("DELETE", "/b/k?uploadId=u&versionId=v", &[]),
         ("GET", "/b/k?versionId=", &[]),
@@ -242,6 +247,27 @@ fn ambiguous_requests_are_refused() {
             &[("x-amz-acl", "public-read")],
         ),
         ("PUT", "/b/k?x-amz-acl=private&X-Amz-Acl=public-read", &[]),
+        (
+            "PUT",
+            "/b/k?x-amz-server-side-encryption=",
+            &[("x-amz-server-side-encryption", "AES256")],
+        ),
+        (
+            "PUT",
+            "/b/k?X-Amz-Server-Side-Encryption=AES256",
+            &[("x-amz-server-side-encryption", "aws:kms")],
+        ),
+        ("PUT", "/b/k?x-amz-server-side-encryption=AES256", &[]),
+        (
+            "GET",
+            "/b/k?x-amz-server-side-encryption-customer-algorithm=AES256",
+            &[],
+        ),
+        (
+            "PUT",
+            "/b/k?AWSAccessKeyId=a&Signature=s&x-amz-server-side-encryption=",
+            &[("x-amz-server-side-encryption", "AES256")],
+        ),
         (
             "PUT",
             "/b/k",
@@ -328,6 +354,8 @@ fn methods_and_unknown_operations() {
         ("POST", "/WriteGetObjectResponse", &[]),
         ("GET", "/b?events", &[]),
         ("PUT", "/b?replication-reset", &[]),
+        ("PUT", "/b/k?append&position=0", &[]),
+        ("PUT", "/b/k?%61ppend", &[]),
         (
             "PUT",
             "/b/k",
@@ -417,12 +445,55 @@ fn a_presigned_query_speaks_like_headers() {
         .collect();
     assert_eq!(found, [Action::PutObject, Action::PutObjectAcl]);
     let plain = RequestHead {
-        target: b"/b/k?x-amz-server-side-encryption=AES256",
+        target: b"/b/k?x-amz-storage-class=GLACIER",
         ..head
     };
     let routed = route(&plain, &[]).unwrap();
     assert!(!routed.presigned);
-    assert_eq!(routed.amz(&plain, "x-amz-server-side-encryption"), None);
+    assert_eq!(routed.amz(&plain, "x-amz-storage-class"), None);
+    let headers = map(&[("x-amz-server-side-encryption", "AES256")]);
+    let same = RequestHead {
+        target: b"/b/k?x-amz-server-side-encryption=AES256",
+        headers: &headers,
+        ..head
+    };
+    assert!(!route(&same, &[]).unwrap().presigned);
+}
+
+/// However its names are chosen, a query costs a few looks at each of its bytes.
+#[test]
+fn a_query_is_read_once() {
+    let many =
+        |n: usize, name: &dyn Fn(usize) -> String| (0..n).map(name).collect::<Vec<_>>().join("&");
+    let long = "x".repeat(240);
+    for query in [
+        many(250, &|_| format!("%41{long}")),
+        many(126, &|_| format!("%41{long}{long}"))
+            + "&"
+            + &many(126, &|n| format!("x-amz-z{n:03}")),
+        many(250, &|n| format!("x-amz-{long}{:03}", n * 97 % 250)),
+        many(250, &|n| format!("%78-amz-{long}{n:03}={long}")),
+        many(250, &|n| format!("a;x{n}{long}")),
+    ] {
+        let target = format!("/b/k?AWSAccessKeyId=a&Signature=s&{query}");
+        let headers = HeaderMap::new();
+        let head = RequestHead {
+            method: &Method::PUT,
+            target: target.as_bytes(),
+            host: None,
+            headers: &headers,
+        };
+        let mut routed = None;
+        let cost = effort::of(|| routed = Some(route(&head, &[]).unwrap()));
+        assert!(cost <= 16 * target.len(), "{cost} of {}", target.len());
+        // What is asked for costs no more than its name.
+        let routed = routed.unwrap();
+        let cost = effort::of(|| {
+            assert_eq!(routed.amz(&head, "x-amz-storage-class"), None);
+            assert_eq!(routed.query.get("AWSAccessKeyId"), Some("a"));
+        });
+        assert!(cost <= 500, "{cost}");
+    }
 }
 
 #[test]

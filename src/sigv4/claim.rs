@@ -112,9 +112,9 @@ impl Claim<'_> {
 ///
 /// # Errors
 /// S3's: two mechanisms at once, a malformed header (`AuthorizationHeaderMalformed`) or query (`AuthorizationQueryParametersError`).
-pub fn claim<'a>(routed: &Routed<'a>, head: &RequestHead<'a>) -> Result<Claim<'a>, S3Error> {
+pub fn claim<'a>(routed: &'a Routed<'_>, head: &RequestHead<'a>) -> Result<Claim<'a>, S3Error> {
     let header = head.headers.get(http::header::AUTHORIZATION);
-    let query = routed.query;
+    let query = &routed.query;
     let (mut v4, mut v2) = (false, false);
     if !query.raw().is_empty() {
         // In any spelling: one that is not S3's is then missed below and refused.
@@ -338,7 +338,7 @@ fn of_header<'a>(value: &'a str, head: &RequestHead<'a>) -> Result<Claim<'a>, S3
     })
 }
 
-fn of_query_v4(query: Query<'_>) -> Result<Claim<'_>, S3Error> {
+fn of_query_v4<'a>(query: &'a Query<'_>) -> Result<Claim<'a>, S3Error> {
     let wrong =
         |message: &'static str| S3Error::new(ErrorCode::AuthorizationQueryParametersError, message);
     // Names in exactly this spelling: stores do not read others.
@@ -357,15 +357,13 @@ fn of_query_v4(query: Query<'_>) -> Result<Claim<'_>, S3Error> {
         need("X-Amz-SignedHeaders")?,
         need("X-Amz-Signature")?,
     );
-    let version = SignatureVersion::of_algorithm(&algorithm).ok_or_else(|| {
+    let version = SignatureVersion::of_algorithm(algorithm).ok_or_else(|| {
         wrong("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\"")
     })?;
-    let parsed = Credential::parse(&credential, version).ok_or_else(|| {
+    let parsed = Credential::parse(credential, version).ok_or_else(|| {
         wrong("Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
     })?;
-    let access_key = parsed.access_key.to_owned();
-    let region = parsed.region.map(|region| Cow::Owned(region.to_owned()));
-    let signed_at = timestamp(&date).ok_or_else(|| {
+    let signed_at = timestamp(date).ok_or_else(|| {
         wrong("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     })?;
     let seconds: i64 = expires
@@ -376,26 +374,26 @@ fn of_query_v4(query: Query<'_>) -> Result<Claim<'_>, S3Error> {
             "X-Amz-Expires must be between 1 and 604800 seconds (a week)",
         ));
     }
-    if !are_names(&signed_headers) {
+    if !are_names(signed_headers) {
         return Err(wrong(
             "X-Amz-SignedHeaders must be names of headers in lower case, with ';' between them",
         ));
     }
-    if !is_signature(&signature) {
+    if !is_signature(signature) {
         return Err(wrong("X-Amz-Signature must be hexadecimal"));
     }
     Ok(Claim {
         auth: AuthType::Query,
         version: Some(version),
-        access_key: Some(Cow::Owned(access_key)),
+        access_key: Some(Cow::Borrowed(parsed.access_key)),
         signed_at: Some(signed_at),
         expires_at: Some(signed_at.saturating_add(seconds * 1000)),
-        signed_headers: Some(signed_headers),
-        region,
+        signed_headers: Some(Cow::Borrowed(signed_headers)),
+        region: parsed.region.map(Cow::Borrowed),
     })
 }
 
-fn of_query_v2(query: Query<'_>) -> Result<Claim<'_>, S3Error> {
+fn of_query_v2<'a>(query: &'a Query<'_>) -> Result<Claim<'a>, S3Error> {
     let need = |name: &str| {
         query.get(name).filter(|value| !value.is_empty()).ok_or_else(|| {
             S3Error::new(ErrorCode::AccessDenied, "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters")
@@ -415,7 +413,7 @@ fn of_query_v2(query: Query<'_>) -> Result<Claim<'_>, S3Error> {
     Ok(Claim {
         auth: AuthType::Query,
         version: Some(SignatureVersion::V2),
-        access_key: Some(access_key),
+        access_key: Some(Cow::Borrowed(access_key)),
         expires_at: Some(expires.saturating_mul(1000)),
         ..Claim::ANONYMOUS
     })

@@ -287,7 +287,7 @@ fn forms_that_say_half_or_two_things() {
             assert_eq!(of_form(&fields), refused, "{fields:?}");
         }
         for at in 1..whole.len() {
-            for value in ["", "not this", "\u{e9}\u{7f}"] {
+            for value in ["", "not this", "\u{e9}\u{7f}."] {
                 let mut fields = whole.to_vec();
                 fields[at].1 = value;
                 let what = of_form(&fields);

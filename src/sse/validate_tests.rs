@@ -278,7 +278,7 @@ fn forms_and_queries_count_where_they_should() {
         ("/b/k?X-Amz-Server-Side-Encryption=AES256", None),
         (
             "/b/k?AWSAccessKeyId=a&Signature=s&Expires=1&X-Amz-Server-Side-Encryption=AES256",
-            Some("AES256"),
+            Some(Some("AES256")),
         ),
     ] {
         let head = RequestHead {
@@ -287,8 +287,11 @@ fn forms_and_queries_count_where_they_should() {
             host: Some("h"),
             headers: &headers,
         };
-        let routed = route(&head, &[]).unwrap();
-        assert_eq!(SseRequest::of(&routed, &head).sse.as_deref(), expected);
+        let routed = route(&head, &[]).ok();
+        let said = routed
+            .as_ref()
+            .map(|routed| SseRequest::of(routed, &head).sse);
+        assert_eq!(said.as_ref().map(Option::as_deref), expected);
     }
     let headers = map(&[
         ("content-type", "multipart/form-data; boundary=x"),

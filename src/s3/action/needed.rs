@@ -4,7 +4,6 @@ use http::HeaderMap;
 
 use super::{Action, Actions, Resource};
 use crate::s3::operation::{Level, Needs, Operation};
-use crate::s3::query::decode;
 use crate::s3::request::RequestHead;
 use crate::s3::route::Routed;
 
@@ -84,11 +83,12 @@ impl Sent {
             sent.note(name.as_str(), value.as_bytes());
         }
         if routed.presigned {
-            for (name, value) in routed.query.pairs() {
-                // The router has refused broken escapes.
-                let name = decode(name, true).unwrap_or_default().to_ascii_lowercase();
-                let value = decode(value.unwrap_or_default(), true).unwrap_or_default();
-                sent.note(std::str::from_utf8(&name).unwrap_or_default(), &value);
+            for (name, value) in routed.query.parameters() {
+                let name = name.to_ascii_lowercase();
+                sent.note(
+                    std::str::from_utf8(&name).unwrap_or_default(),
+                    value.as_bytes(),
+                );
             }
         }
         sent

@@ -1,6 +1,8 @@
 //! The `boundary` parameter of the request's `Content-Type` (RFC 2046 section 5.1.1).
 
 use super::FormError;
+#[cfg(test)]
+use crate::s3::effort;
 
 /// A boundary's greatest length (RFC 2046: "no longer than 70 characters").
 const MAX: usize = 70;
@@ -86,17 +88,30 @@ impl Boundary {
 }
 
 /// The place of `needle` in `hay`, from `from` on.
-pub(super) fn find(hay: &[u8], needle: &[u8], from: usize) -> Option<usize> {
-    let rest = hay.get(from..)?;
+pub(super) fn find(hay: &[u8], needle: &[u8], mut from: usize) -> Option<usize> {
+    find_on(hay, needle, &mut from)
+}
+
+/// As [`find`], in a `hay` that grows: where there is none, `from` goes on to the first place where one may still begin,
+/// so that no byte is searched again however small the pieces are that it comes in. Where there is one, `from` is its place.
+pub(super) fn find_on(hay: &[u8], needle: &[u8], from: &mut usize) -> Option<usize> {
     let first = *needle.first()?;
-    let mut at = 0;
-    while let Some(step) = rest.get(at..)?.iter().position(|b| *b == first) {
-        at += step;
-        if rest.get(at..)?.starts_with(needle) {
-            return Some(from + at);
+    while let Some(step) = hay.get(*from..)?.iter().position(|b| *b == first) {
+        *from += step;
+        let rest = hay.get(*from..)?;
+        #[cfg(test)]
+        effort::spent(step + rest.len().min(needle.len()));
+        if rest.starts_with(needle) {
+            return Some(*from);
         }
-        at += 1;
+        if needle.starts_with(rest) {
+            return None;
+        }
+        *from += 1;
     }
+    #[cfg(test)]
+    effort::spent(hay.len().saturating_sub(*from));
+    *from = hay.len();
     None
 }
 
@@ -154,5 +169,21 @@ mod tests {
         assert_eq!(find(b"---x", b"--x", 0), Some(1));
         assert_eq!(find(b"", b"--x", 0), None);
         assert_eq!(find(b"--x", b"--x", 9), None);
+    }
+
+    #[test]
+    fn finds_in_pieces_what_it_finds_at_once() {
+        for (hay, needle) in [
+            (&b"aab--xab--x"[..], &b"--x"[..]),
+            (b"------x", b"---x"),
+            (b"a\r\r\n\r\n", b"\r\n\r\n"),
+            (b"no", b"--x"),
+        ] {
+            let mut from = 0;
+            let found =
+                (0..=hay.len()).find_map(|length| find_on(&hay[..length], needle, &mut from));
+            assert_eq!(found, find(hay, needle, 0));
+            assert!(hay.len() - from <= needle.len() || found == Some(from));
+        }
     }
 }

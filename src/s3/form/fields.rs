@@ -172,6 +172,20 @@ fn invalid(name: &str, why: &'static str) -> FormError {
     }
 }
 
+/// Whether a value decides something and begins or ends in what some readers take away (Ceph RGW white space, others control
+/// characters too). Of a key, of what policies ask for and of who signed, all must see the same.
+fn is_trimmed(name: &str, value: &[u8]) -> bool {
+    let decides = match name.strip_prefix("x-amz-") {
+        Some(rest) => !rest.starts_with("meta-"),
+        None => matches!(name, "key" | "acl" | "awsaccesskeyid" | "signature"),
+    };
+    let text = String::from_utf8_lossy(value);
+    decides && text.trim_matches(|c: char| c.is_whitespace() || c.is_control()) != text
+}
+
+/// What is said of a value that is trimmed by some.
+const TRIMMED: &str = "it must not begin or end with white space or a control character.";
+
 fn key(fields: &[Field], file: &FilePart) -> Result<String, FormError> {
     let given = fields
         .iter()
@@ -188,6 +202,9 @@ fn key(fields: &[Field], file: &FilePart) -> Result<String, FormError> {
     key.extend_from_slice(rest);
     if key.is_empty() {
         return Err(FormError::NoKey);
+    }
+    if is_trimmed("key", &key) {
+        return Err(invalid("key", TRIMMED));
     }
     match check_key(&key) {
         Ok(()) => {}
@@ -229,11 +246,14 @@ fn substitute(file: &FilePart) -> Result<&[u8], FormError> {
 type Headers = (HeaderMap, Vec<(String, String)>);
 
 fn headers(fields: &[Field]) -> Result<Headers, FormError> {
-    let mut headers = HeaderMap::with_capacity(fields.len());
+    let mut headers = HeaderMap::new();
     let mut tags = Vec::new();
     for field in fields {
         if is_extension(&field.name) || field.name == REPLICATION_STATUS {
             return Err(FormError::Extension(field.name.clone()));
+        }
+        if is_trimmed(&field.name, &field.value) {
+            return Err(invalid(&field.name, TRIMMED));
         }
         if field.name == "tagging" {
             tags = Tagging::parse(&field.value, XML_BYTES)
@@ -292,7 +312,9 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Resu
     if headers.contains_key(&name) {
         return Err(FormError::Duplicate(name.as_str().to_owned()));
     }
-    headers.insert(name, value);
+    headers
+        .try_insert(name, value)
+        .map_err(|_| FormError::Malformed("It has too many fields."))?;
     Ok(())
 }
 

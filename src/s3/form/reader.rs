@@ -1,6 +1,8 @@
 //! The form's bytes as they come in, up to the first byte of the file.
 
-use super::boundary::find;
+use std::collections::HashSet;
+
+use super::boundary::find_on;
 use super::disposition::{self, PartHead};
 use super::fields::{Field, FilePart};
 use super::{Boundary, Form, FormError};
@@ -30,7 +32,31 @@ pub struct FormReader {
     /// Where the part's value begins, once its headers were read.
     open: Option<(PartHead, usize)>,
     started: bool,
+    searched: Searched,
     fields: Vec<Field>,
+    names: HashSet<String>,
+}
+
+/// From where on the bytes are still to be searched.
+#[derive(Clone, Copy, Default)]
+struct Searched {
+    /// For the boundary.
+    boundary: usize,
+    /// For the end of a part's headers.
+    end: usize,
+    /// For an end that lacks its CRs.
+    bare_end: usize,
+}
+
+impl Searched {
+    /// All is to be searched from `at` on.
+    fn from(at: usize) -> Self {
+        Self {
+            boundary: at,
+            end: at,
+            bare_end: at,
+        }
+    }
 }
 
 impl std::fmt::Debug for FormReader {
@@ -53,7 +79,9 @@ impl FormReader {
             at: 0,
             open: None,
             started: false,
+            searched: Searched::default(),
             fields: Vec::new(),
+            names: HashSet::new(),
         }
     }
 
@@ -103,6 +131,7 @@ impl FormReader {
                 return Ok(None);
             };
             self.at = end;
+            self.searched = Searched::from(end);
             self.started = true;
         }
         loop {
@@ -113,7 +142,16 @@ impl FormReader {
                         let file = FilePart::new(head.filename, value);
                         return Form::new(std::mem::take(&mut self.fields), file).map(Some);
                     }
-                    Some(open) => self.open = Some(open),
+                    // Go's reader takes it for a file then, and its value for none.
+                    Some((head, _)) if head.filename.is_some() => {
+                        return Err(FormError::Malformed(
+                            "Only the part named file may have a filename.",
+                        ));
+                    }
+                    Some(open) => {
+                        self.searched.boundary = open.1;
+                        self.open = Some(open);
+                    }
                 }
             }
             if !self.part_value()? {
@@ -123,12 +161,12 @@ impl FormReader {
     }
 
     /// The headers of the part at `self.at`, and where its value begins.
-    fn part_head(&self) -> Result<Option<(PartHead, usize)>, FormError> {
-        let Some(end) = find(&self.raw, b"\r\n\r\n", self.at) else {
-            let block = self.raw.get(self.at..).unwrap_or_default();
+    fn part_head(&mut self) -> Result<Option<(PartHead, usize)>, FormError> {
+        let dashed = self.boundary.dashed();
+        let Some(end) = find_on(&self.raw, b"\r\n\r\n", &mut self.searched.end) else {
             // Said before the limit is reached, where it can be.
-            if block.windows(2).any(|pair| pair == b"\n\n")
-                || find(block, self.boundary.dashed(), 0).is_some()
+            if find_on(&self.raw, b"\n\n", &mut self.searched.bare_end).is_some()
+                || find_on(&self.raw, dashed, &mut self.searched.boundary).is_some()
             {
                 return Err(FormError::Malformed(
                     "A part's header does not end in an empty line with CRLF.",
@@ -136,10 +174,11 @@ impl FormReader {
             }
             return Ok(None);
         };
-        let block = self.raw.get(self.at..end).unwrap_or_default();
-        if find(block, self.boundary.dashed(), 0).is_some() {
+        let before = self.raw.get(..end).unwrap_or_default();
+        if find_on(before, dashed, &mut self.searched.boundary).is_some() {
             return Err(FormError::Malformed("A part's header holds the boundary."));
         }
+        let block = before.get(self.at..).unwrap_or_default();
         Ok(Some((disposition::parse(block)?, end + 4)))
     }
 
@@ -149,7 +188,7 @@ impl FormReader {
             return Ok(false);
         };
         let dashed = self.boundary.dashed();
-        let Some(mark) = find(&self.raw, dashed, from) else {
+        let Some(mark) = find_on(&self.raw, dashed, &mut self.searched.boundary) else {
             self.open = Some((head, from));
             return Ok(false);
         };
@@ -167,11 +206,12 @@ impl FormReader {
             return Ok(false);
         };
         let value = self.raw.get(from..value_end).unwrap_or_default().to_vec();
-        if self.fields.iter().any(|field| field.name() == head.name) {
+        if !self.names.insert(head.name.clone()) {
             return Err(FormError::Duplicate(head.name));
         }
         self.fields.push(Field::new(head.name, value));
         self.at = next;
+        self.searched = Searched::from(next);
         Ok(true)
     }
 

@@ -1,6 +1,6 @@
 //! What follows the file. S3 ignores it; stores that do not would see fields that nobody decided about.
 
-use super::boundary::find;
+use super::boundary::find_on;
 use super::{Boundary, FormError, disposition};
 use crate::s3::extension::{REPLICATION_STATUS, is_extension};
 
@@ -17,6 +17,8 @@ pub struct Tail {
     delimiter: Vec<u8>,
     /// The last bytes seen, as far as a delimiter or a header could still begin in them.
     held: Vec<u8>,
+    /// From where on they are still to be searched.
+    searched: usize,
     state: State,
 }
 
@@ -35,6 +37,7 @@ impl Tail {
         Self {
             delimiter: [b"\r\n", boundary.dashed()].concat(),
             held: b"\r\n".to_vec(),
+            searched: 0,
             state: State::Value,
         }
     }
@@ -45,6 +48,7 @@ impl Tail {
     /// [`FormError::AfterFile`] for a field that decides something, [`FormError::Malformed`] for what cannot be read.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), FormError> {
         self.held.extend_from_slice(chunk);
+        // Where what is read next begins.
         let mut at = 0;
         loop {
             match self.state {
@@ -53,9 +57,9 @@ impl Tail {
                     return Ok(());
                 }
                 State::Value => {
-                    let Some(mark) = find(&self.held, &self.delimiter, at) else {
-                        let keep = self.held.len().saturating_sub(self.delimiter.len()).max(at);
-                        self.held.drain(..keep);
+                    let Some(mark) = find_on(&self.held, &self.delimiter, &mut self.searched)
+                    else {
+                        self.let_go(self.searched);
                         return Ok(());
                     };
                     let after = mark + self.delimiter.len();
@@ -64,17 +68,18 @@ impl Tail {
                         Some([b'\r', b'\n', ..]) => {
                             self.state = State::Head;
                             at = after + 2;
+                            self.searched = at;
                         }
                         None | Some([] | [b'\r' | b'-']) => {
-                            self.held.drain(..mark);
+                            self.let_go(mark);
                             return Ok(());
                         }
-                        Some(_) => at = after,
+                        Some(_) => self.searched = after,
                     }
                 }
                 State::Head => {
-                    let Some(end) = find(&self.held, b"\r\n\r\n", at) else {
-                        self.held.drain(..at);
+                    let Some(end) = find_on(&self.held, b"\r\n\r\n", &mut self.searched) else {
+                        self.let_go(at);
                         return if self.held.len() > MAX_HEAD {
                             Err(FormError::Malformed(
                                 "The header of a part after the file is too long.",
@@ -91,10 +96,16 @@ impl Tail {
                         return Err(FormError::AfterFile(head.name));
                     }
                     self.state = State::Value;
-                    at = end + 2;
+                    self.searched = end + 2;
                 }
             }
         }
+    }
+
+    /// Drops the first `n` of the held bytes.
+    fn let_go(&mut self, n: usize) {
+        self.held.drain(..n);
+        self.searched -= n;
     }
 }
 

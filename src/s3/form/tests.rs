@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::s3::effort;
 
 fn part(name: &str, value: &str) -> String {
     format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
@@ -136,6 +137,19 @@ fn refuses_what_can_be_read_in_two_ways() {
         ]
         .concat(),
         [&part("x-amz-(", "v"), key.as_str(), &file("f", "x")].concat(),
+        // Readers that take a part with a file's name for a file see no such field.
+        [
+            &part("x-amz-server-side-encryption\"; filename=\"a", "AES256"),
+            key.as_str(),
+            &file("f", "x"),
+        ]
+        .concat(),
+        [
+            &part("x-amz-server-side-encryption\"; filename=\"", "AES256"),
+            key.as_str(),
+            &file("f", "x"),
+        ]
+        .concat(),
     ] {
         assert!(whole(&bad).is_err(), "{bad}");
     }
@@ -167,6 +181,92 @@ fn the_key_is_the_one_the_store_sees() {
             .key(),
         "k"
     );
+}
+
+#[test]
+fn what_some_readers_trim_is_refused() {
+    for (name, value) in [
+        ("key", " k"),
+        ("key", "k "),
+        ("key", "\tk"),
+        ("key", "k\r\n"),
+        ("key", "\u{a0}k"),
+        ("key", "k\x1f"),
+        ("key", " "),
+        ("key", "${filename} "),
+        ("key", " ${filename}"),
+        ("acl", " public-read"),
+        ("x-amz-server-side-encryption", "AES256 "),
+        ("X-Amz-Storage-Class", "\tGLACIER"),
+        ("x-amz-credential", " AK/20260101/us-east-1/s3/aws4_request"),
+        ("awsaccesskeyid", "AK\n"),
+    ] {
+        let key = if name == "key" { "" } else { &part("key", "k") };
+        let body = [key, &part(name, value), &file("f", "x")].concat();
+        assert!(
+            matches!(whole(&body), Err(FormError::Invalid { name: of, .. }) if of == name.to_lowercase()),
+            "{name} {value:?}"
+        );
+    }
+    let body = [part("key", "${filename}"), file(" f", "x")].concat();
+    assert!(matches!(whole(&body), Err(FormError::Invalid { .. })));
+    // White space within, and around what decides nothing.
+    let body = [
+        part("key", "a b"),
+        part("x-amz-meta-a", " x "),
+        part("submit", "Go\n"),
+        file(" f", "x"),
+    ]
+    .concat();
+    assert_eq!(whole(&body).unwrap().key(), "a b");
+}
+
+/// A piece of one byte costs a client nothing: it must not cost a search of all that came before.
+#[test]
+fn each_byte_is_searched_once_in_whatever_pieces() {
+    let long = |byte: &str| byte.repeat(9000);
+    for body in [
+        part("a", &long("x")),
+        part("a", &long("-")),
+        part("a", &long("\r")),
+        part("a", &long("\r\n-")),
+        part(&long("x"), "a"),
+        part(&long("-"), "a"),
+        part(&"a\r\nb: ".repeat(3000), "a"),
+        (0..400).map(|n| part(&n.to_string(), "")).collect(),
+        // Behind the file.
+        part("key", "k") + &file("f", &long("\r\n--")),
+        part("key", "k") + &file("f", "x").replace("--b--", &part(&"x".repeat(4000), "a")),
+    ] {
+        let cost = |step| {
+            effort::of(|| {
+                let mut reader = FormReader::new(Boundary::new("b").unwrap(), 1 << 20);
+                let mut tail = None;
+                for chunk in body.as_bytes().chunks(step) {
+                    match &mut tail {
+                        None => match reader.feed(chunk) {
+                            Ok(Progress::More) => {}
+                            Ok(Progress::File(form)) => {
+                                let mut watch = Tail::new(&Boundary::new("b").unwrap());
+                                watch.feed(&reader.raw()[form.file_offset()..]).unwrap();
+                                tail = Some(watch);
+                            }
+                            Err(_) => return,
+                        },
+                        Some(watch) => {
+                            let _ = watch.feed(chunk);
+                        }
+                    }
+                }
+            })
+        };
+        let at_once = cost(body.len());
+        assert!(at_once <= 20 * body.len(), "{at_once} of {}", body.len());
+        for step in [1, 2, 7, 100] {
+            let cut = cost(step);
+            assert!(cut <= 20 * body.len(), "{cut} of {}, {step}", body.len());
+        }
+    }
 }
 
 #[test]

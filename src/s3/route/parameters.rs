@@ -3,25 +3,21 @@
 use std::borrow::Cow;
 
 use super::{Query, RequestHead, RouteError, operation};
-use crate::s3::address::is_id;
+use crate::s3::address::{AddressError, is_id};
 use crate::s3::extension::{REPLICATION_STATUS, is_extension};
-use crate::s3::query::{decode, name_is};
+use crate::s3::query::{Parameter, decode, pairs};
 
-/// More pairs than any client sends; without a bound the search for duplicates would be quadratic in the header section.
+/// More pairs than any client sends.
 const MAX_PAIRS: usize = 256;
 
+/// What all headers of server-side encryption have in their name.
+const ENCRYPTION: &str = "server-side-encryption";
+
 pub(super) struct Parameters<'a> {
-    /// Whether a version is named.
-    pub version: bool,
+    /// An `uploadId` in it is not empty, a `partNumber` a number from 1 to 10000.
     pub query: Query<'a>,
     /// The one sub-resource.
     pub selector: Option<&'static str>,
-    /// Not empty.
-    pub upload_id: Option<Cow<'a, str>>,
-    /// A number from 1 to 10000.
-    pub part_number: Option<Cow<'a, str>>,
-    pub list_type: Option<Cow<'a, str>>,
-    pub select_type: Option<Cow<'a, str>>,
     pub presigned: bool,
 }
 
@@ -67,7 +63,9 @@ fn meaning(name: &[u8]) -> Meaning {
         | b"replication-check"
         | b"replication-reset"
         | b"replication-reset-status"
-        | b"lambdaArn" => Meaning::Foreign,
+        | b"lambdaArn"
+        // Ceph RGW: what is appended to an object is written without encryption.
+        | b"append" => Meaning::Foreign,
         // These dress the answer and decide nothing; file names in them hold semicolons.
         _ if name.starts_with(b"response-") => Meaning::Unknown,
         _ if operation::parameter(name).is_some() => Meaning::Known,
@@ -75,28 +73,27 @@ fn meaning(name: &[u8]) -> Meaning {
     }
 }
 
+/// `presigned`: it counts as presigned though it carries no signature.
 pub(super) fn read<'a>(
-    query: Query<'a>,
+    raw: &'a [u8],
     head: &RequestHead<'_>,
+    presigned: bool,
 ) -> Result<Parameters<'a>, RouteError> {
-    let mut parameters = Parameters {
-        version: false,
-        query,
-        selector: None,
-        upload_id: None,
-        part_number: None,
-        list_type: None,
-        select_type: None,
-        presigned: false,
-    };
-    let mut algorithm = false;
-    let mut v4 = false;
+    let mut found = Vec::new();
+    let mut selector = None;
+    let (mut algorithm, mut v4) = (false, false);
     let (mut access_key, mut v2) = (false, false);
-    for (index, (raw_name, raw_value)) in query.pairs().enumerate() {
+    for (index, (raw_name, raw_value)) in pairs(raw).enumerate() {
         if index == MAX_PAIRS {
             return Err(RouteError::Ambiguous("the query has too many parameters"));
         }
         let name = decoded(raw_name)?;
+        if name.iter().any(|byte| matches!(byte, b'=' | b'&')) {
+            // Ceph RGW decodes a pair before it parts it: to it `uploadId%3D` is an `uploadId` that is empty.
+            return Err(RouteError::Ambiguous(
+                "the name of a query parameter must not hold '=' or '&', not even encoded",
+            ));
+        }
         let meaning = meaning(&name);
         let value = raw_value.unwrap_or_default();
         semicolons(raw_name, value, &name)?;
@@ -104,51 +101,18 @@ pub(super) fn read<'a>(
             decoded(value)?;
             continue;
         }
-        let any_case = matches!(meaning, Meaning::Amz);
-        if query
-            .pairs()
-            .take(index)
-            .any(|(earlier, _)| name_is(earlier, &name, any_case))
-        {
-            return Err(RouteError::argument(
-                "This query parameter must not be sent twice",
-                shown(&name),
-                "",
-            ));
-        }
         let value = text(value)?;
         match meaning {
-            Meaning::Selector(selector) => {
-                if let Some(other) = parameters.selector {
-                    return Err(RouteError::argument(
-                        "Conflicting query string parameters: one request has one sub-resource",
-                        "ResourceType",
-                        format!("{other}, {selector}"),
-                    ));
-                }
-                if !value.is_empty() {
-                    return Err(RouteError::argument(
-                        "This sub-resource takes no value",
-                        selector,
-                        "",
-                    ));
-                }
-                parameters.selector = Some(selector);
-            }
+            Meaning::Selector(this) => selector = Some(only(selector, this, &value)?),
             Meaning::Amz => {
                 // Exactly as S3 and the stores spell them; in another spelling some would see a signature and others none.
                 algorithm |= name.as_ref() == b"X-Amz-Algorithm";
                 v4 |= name.as_ref() == b"X-Amz-Signature";
             }
             Meaning::Known => match name.as_ref() {
-                b"uploadId" => parameters.upload_id = Some(upload_id(value)?),
-                b"partNumber" => parameters.part_number = Some(part_number(value)?),
-                b"versionId" => {
-                    version_id(&value)?;
-                    parameters.version = true;
-                }
-                b"list-type" => parameters.list_type = Some(value),
-                b"select-type" => parameters.select_type = Some(value),
+                b"uploadId" => upload_id(&value)?,
+                b"partNumber" => part_number(&value)?,
+                b"versionId" => version_id(&value)?,
                 b"AWSAccessKeyId" => access_key = true,
                 b"Signature" => v2 = true,
                 _ => {}
@@ -158,33 +122,74 @@ pub(super) fn read<'a>(
             }
             Meaning::Unknown => {}
         }
+        found.push(Parameter { name, value });
     }
-    parameters.presigned = (algorithm && v4) || (access_key && v2);
-    if parameters.presigned {
-        agree(query, head)?;
-    }
-    Ok(parameters)
+    let query = Query::new(raw, found).map_err(|name| {
+        RouteError::argument(
+            "This query parameter must not be sent twice",
+            shown(&name),
+            "",
+        )
+    })?;
+    let presigned = presigned || (algorithm && v4) || (access_key && v2);
+    agree(&query, head, presigned)?;
+    Ok(Parameters {
+        query,
+        selector,
+        presigned,
+    })
 }
 
-/// Of a presigned request, header and query say the same or only one of them speaks.
-fn agree(query: Query<'_>, head: &RequestHead<'_>) -> Result<(), RouteError> {
-    for (raw_name, raw_value) in query.pairs() {
-        let name = decoded(raw_name)?;
-        if !matches!(meaning(&name), Meaning::Amz) {
+/// The sub-resource `this`, where it is the only one.
+fn only(
+    earlier: Option<&'static str>,
+    this: &'static str,
+    value: &str,
+) -> Result<&'static str, RouteError> {
+    if let Some(other) = earlier {
+        return Err(RouteError::argument(
+            "Conflicting query string parameters: one request has one sub-resource",
+            "ResourceType",
+            format!("{other}, {this}"),
+        ));
+    }
+    if !value.is_empty() {
+        return Err(RouteError::argument(
+            "This sub-resource takes no value",
+            this,
+            "",
+        ));
+    }
+    Ok(this)
+}
+
+/// Of a presigned request, header and query say the same or only one of them speaks. Of any other the header alone does, and
+/// of encryption the query must say nothing else: in Ceph RGW it goes before the header, signed or not.
+fn agree(query: &Query<'_>, head: &RequestHead<'_>, presigned: bool) -> Result<(), RouteError> {
+    for (name, value) in query.parameters() {
+        if !matches!(meaning(name), Meaning::Amz) {
             continue;
         }
-        let Some(header) = std::str::from_utf8(&name)
-            .ok()
-            .and_then(|name| head.headers.get(name.to_ascii_lowercase().as_str()))
-        else {
+        let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
+        if !presigned && !lower.contains(ENCRYPTION) {
             continue;
-        };
-        if decoded(raw_value.unwrap_or_default())?.as_ref() != header.as_bytes() {
-            return Err(RouteError::argument(
-                "The query and the header of this name contradict each other",
-                shown(&name),
-                "",
-            ));
+        }
+        match head.headers.get(lower.as_str()) {
+            Some(header) if header.as_bytes() != value.as_bytes() => {
+                return Err(RouteError::argument(
+                    "The query and the header of this name contradict each other",
+                    shown(name),
+                    "",
+                ));
+            }
+            None if !presigned => {
+                return Err(RouteError::argument(
+                    "In a request that is not presigned, encryption must be asked for in a header, not in the query",
+                    shown(name),
+                    "",
+                ));
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -214,11 +219,11 @@ fn piece_matters(piece: &[u8]) -> bool {
 }
 
 fn decoded(raw: &[u8]) -> Result<Cow<'_, [u8]>, RouteError> {
-    decode(raw, true).map_err(|_| RouteError::Address(super::AddressError::Encoding))
+    decode(raw, true).map_err(|_| RouteError::Address(AddressError::Encoding))
 }
 
 fn text(raw: &[u8]) -> Result<Cow<'_, str>, RouteError> {
-    let wrong = || RouteError::Address(super::AddressError::Encoding);
+    let wrong = || RouteError::Address(AddressError::Encoding);
     match decoded(raw)? {
         Cow::Borrowed(bytes) => std::str::from_utf8(bytes)
             .map(Cow::Borrowed)
@@ -233,24 +238,17 @@ fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-fn not_empty<'a>(value: Cow<'a, str>, name: &'static str) -> Result<Cow<'a, str>, RouteError> {
+/// Stores make paths of these, and a path could lead to another object than the one that was decided on.
+fn upload_id(value: &str) -> Result<(), RouteError> {
     // Some stores take an empty value for an absent one, and execute another operation.
     if value.is_empty() {
         Err(RouteError::argument(
             "This parameter cannot be the empty string",
-            name,
+            "uploadId",
             "",
         ))
-    } else {
-        Ok(value)
-    }
-}
-
-/// Stores make paths of these, and a path could lead to another object than the one that was decided on.
-fn upload_id(value: Cow<'_, str>) -> Result<Cow<'_, str>, RouteError> {
-    let value = not_empty(value, "uploadId")?;
-    if is_id(&value) {
-        Ok(value)
+    } else if is_id(value) {
+        Ok(())
     } else {
         Err(RouteError::NoSuchUpload)
     }
@@ -268,7 +266,7 @@ fn version_id(value: &str) -> Result<(), RouteError> {
     }
 }
 
-fn part_number(value: Cow<'_, str>) -> Result<Cow<'_, str>, RouteError> {
+fn part_number(value: &str) -> Result<(), RouteError> {
     let plain = value.len() <= 5
         && !value.starts_with('0')
         && value.bytes().all(|byte| byte.is_ascii_digit());
@@ -277,12 +275,12 @@ fn part_number(value: Cow<'_, str>) -> Result<Cow<'_, str>, RouteError> {
             .parse::<u16>()
             .is_ok_and(|number| (1..=10_000).contains(&number))
     {
-        Ok(value)
+        Ok(())
     } else {
         Err(RouteError::argument(
             "Part number must be an integer between 1 and 10000, inclusive",
             "partNumber",
-            value.into_owned(),
+            value,
         ))
     }
 }

@@ -6,6 +6,7 @@ use http::header::{
 };
 
 use super::{RequestHead, RouteError};
+use crate::s3::address::AddressError;
 use crate::s3::extension::{REPLICATION_STATUS, is_extension};
 
 /// Headers that say which operation it is.
@@ -40,7 +41,7 @@ pub(super) fn check(head: &RequestHead<'_>) -> Result<Seen, RouteError> {
                     .host
                     .is_some_and(|host| host.as_bytes() != value.as_bytes()) =>
             {
-                return Err(super::AddressError::HostsDiffer.into());
+                return Err(AddressError::HostsDiffer.into());
             }
             // What Connection names, an intermediary drops: the store would not see what was decided on.
             "connection"
