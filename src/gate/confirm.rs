@@ -270,12 +270,16 @@ pub fn judged<'a>(
     }
 }
 
-/// Does what the configuration says about a write whose answer is longer than can be held back and looked at.
+/// Does what the configuration says about a write whose answer cannot be held back and looked at.
 ///
 /// # Errors
 /// The answer, where it is not passed on.
-pub fn too_long(shared: &Shared, ctx: &mut Ctx, unconfirmed: Unconfirmed) -> Result<(), Answer> {
-    let why = "its answer is longer than limits.xml_bytes";
+pub fn not_held(
+    shared: &Shared,
+    ctx: &mut Ctx,
+    unconfirmed: Unconfirmed,
+    why: &str,
+) -> Result<(), Answer> {
     if unconfirmed == Unconfirmed::Report {
         ctx.sse_confirmed = None;
         pass_on(ctx, why);

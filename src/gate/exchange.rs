@@ -23,6 +23,7 @@ use tokio_util::io::poll_read_buf;
 use super::{
     answer::Answer as Own,
     client::Rest,
+    held::Held,
     outgoing::{Outgoing, Sent},
     parsed::Parsed,
     request::Ctx,
@@ -65,6 +66,8 @@ pub enum Fault {
     Refused(Refused),
     /// The store did not confirm the encryption that was demanded; what the client is told.
     Unconfirmed(Box<Own>),
+    /// The answer cannot be held back: too much is held already.
+    NoRoom,
     /// The audit line could not be written.
     Unrecorded,
     /// The process ends.
@@ -138,6 +141,8 @@ pub struct Exchange<'a> {
     answer: Answer,
     /// The response is held back; where its body begins in `down`.
     held: Option<usize>,
+    /// The memory that it takes beyond what any response may.
+    share: Held,
     /// The client has got something of the final response.
     begun: bool,
     outcome: Outcome,
@@ -176,6 +181,7 @@ impl<'a> Exchange<'a> {
             down: Outgoing::default(),
             answer: Answer::Head,
             held: None,
+            share: Held::default(),
             begun: false,
             outcome: Outcome::default(),
             interim: 0,
@@ -364,6 +370,7 @@ impl<'a> Exchange<'a> {
             match sent {
                 Sent::Broken => return Err(Fault::Client),
                 Sent::Part => return Ok(moved),
+                Sent::All if self.gives_back() => {}
                 Sent::All if !self.poll_store(cx)? => return Ok(moved),
                 Sent::All => moved = true,
             }

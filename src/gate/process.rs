@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{
-    Start, StartError, body::Pool, connections::Connections, fixed::Fixed, ids::Ids,
+    Start, StartError, connections::Connections, fixed::Fixed, held::Pool, ids::Ids,
     shared::Shared, store::Uses,
 };
 use crate::{
@@ -36,7 +36,7 @@ pub struct Process {
     pub metrics: Metrics,
     /// Names requests.
     pub ids: Ids,
-    /// Bytes of bodies that are held back until a decision.
+    /// Bytes that are held back until a decision.
     pub held: Pool,
     /// Who is connected.
     pub connections: Arc<Connections>,
