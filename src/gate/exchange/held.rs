@@ -40,15 +40,18 @@ impl Exchange<'_> {
         ctx.sse_confirmed = None;
         let finding = confirm::look(self.request.shared, ctx, demanded, &answered).await;
         self.moved = Instant::now();
-        match finding {
-            Finding::Confirmed(kind) => ctx.sse_confirmed = Some(kind.as_str()),
-            Finding::Later | Finding::NothingWritten => {}
-            Finding::Unconfirmed(why) => {
-                confirm::act(self.request.shared, ctx, demanded, &answered, why)
-                    .await
-                    .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
+        let (why, shown) = match finding {
+            Finding::Confirmed(kind) => {
+                ctx.sse_confirmed = Some(kind.as_str());
+                return self.complete();
             }
-        }
+            Finding::Later | Finding::NothingWritten => return self.complete(),
+            Finding::Unencrypted(why) => (why, true),
+            Finding::Unconfirmed(why) => (why, false),
+        };
+        confirm::act(self.request.shared, ctx, demanded, &answered, why, shown)
+            .await
+            .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
         self.complete()
     }
 
