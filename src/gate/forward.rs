@@ -245,6 +245,9 @@ async fn fail(
     }
     if failed.begun {
         if !ctx.is_recorded() {
+            if answer.reason == Reason::Unconfirmed {
+                ctx.note_answer(&answer);
+            }
             ctx.decision = Decision::Error;
             ctx.reason = Some(answer.reason);
             ctx.error = Some(format!(
