@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from harness.boto import client
 from harness.commands import Aws
 from harness.fakestore import has_body, honest, respond
+from harness.h2wire import H2
 from harness.sealgate import Sealgate
 from harness.wire import Wire
 
@@ -688,6 +689,25 @@ def test_who_leaves_hides_no_write(fake_gate, fake, how):
     assert "is deleted" in line["error"]
     assert (fake.behave.wrote, fake.behave.deleted) == (1, ["/locked/k?versionId=v9"])
     assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + 1
+
+
+@pytest.mark.parametrize("resets", [False, True])
+def test_who_leaves_in_http2_hides_no_write(fake_gate, fake, resets):
+    fake.behave = Plain(to_the_last_chunk)
+    fake_gate.mark()
+    fields = [("x-amz-server-side-encryption", "AES256"), ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+              ("x-amz-decoded-content-length", "6"), ("content-length", str(len(AWS_CHUNKED) + 1))]
+    with H2(fake_gate.address) as h2:
+        stream = h2.head("PUT", "/locked/k", *fields, end=False)
+        h2.data(stream, AWS_CHUNKED.encode(), end=False)
+        time.sleep(0.1)
+        if resets:
+            h2.h2.reset_stream(stream)
+            h2.flush()
+            time.sleep(0.5)
+    line = fake_gate.audit_new()[0]
+    assert (line["status"], line["reason"]) == (501, "unconfirmed"), line
+    assert fake.behave.deleted == ["/locked/k?versionId=v9"]
 
 
 def test_who_leaves_is_told_from_a_store_that_drops_the_rest(fake_gate, fake):
