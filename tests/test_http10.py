@@ -1,12 +1,13 @@
 """HTTP/1.0: no chunks, and the end of the connection is the end of what has no length."""
 
+import select
 import threading
 import time
 
 import pytest
 
 from harness.rules import SSE
-from harness.wire import exchange
+from harness.wire import Wire, exchange
 
 HEAD = b"HTTP/1.1 200 OK\r\nx-amz-request-id: R\r\nx-amz-server-side-encryption: AES256\r\n"
 BODIES = [b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n", b"Connection: close\r\n\r\nhello world"]
@@ -57,3 +58,32 @@ def test_what_is_too_long_to_hold_flows(gate, fake):
     got = exchange(gate.address, b"GET /open/k HTTP/1.0\r\nHost: h\r\n\r\n")
     over.set()
     assert got.startswith(b"HTTP/1.1 200 ") and got.endswith(b"x world"), got[:300]
+
+
+def test_what_is_held_for_one_address_is_bounded(own, fake):
+    """Nobody has many answers held at once: a quarter of 64 MiB, then 503, and all of it again afterwards."""
+    over = threading.Event()
+
+    def behave(link, seen):
+        link.read_body(seen)
+        link.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n600000\r\n" + b"x" * (6 << 20) + b"\r\n")
+        over.wait(20)
+        link.send(b"0\r\n\r\n")
+        return False
+
+    fake.behave = behave
+    gate = own()
+    with Wire(gate.address, 20) as first, Wire(gate.address, 20) as second, Wire(gate.address, 20) as third:
+        wires = [first, second, third]
+        for wire in wires:
+            wire.send(b"GET /open/k HTTP/1.0\r\nHost: h\r\n\r\n")
+        (refused,), _, _ = select.select([wire.socket for wire in wires], [], [], 10)
+        wires.sort(key=lambda wire: wire.socket is refused)
+        answer = wires.pop().answer("GET")
+        assert (answer.status, answer.code) == (503, "SlowDown")
+        over.set()
+        for wire in wires:
+            answer = wire.answer("GET")
+            assert (answer.status, len(answer.body)) == (200, 6 << 20)
+    answer = exchange(gate.address, b"GET /open/k HTTP/1.0\r\nHost: h\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")

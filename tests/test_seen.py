@@ -85,6 +85,15 @@ def test_line_of_what_is_no_http(gate, fake):
         assert wire.answer("GET").status == 400
 
 
+def test_line_of_a_method_without_an_end(gate, fake):
+    """One request must not push many others' lines out of a file that is rotated by size."""
+    gate.mark()
+    with Wire(gate.address) as wire:
+        wire.send(b"A" * 60_000 + b" / HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert wire.answer().status == 405
+    assert gate.audit_new()[0]["method"] == "A" * 32
+
+
 def test_line_of_a_claimed_caller(gates, fake):
     gate = gates("clients", clients=[{"access_key": "AKCLIENT", "secret_key": "s" * 20, "principal": "arn:aws:iam::111122223333:user/app"}])
     sign = ("Authorization: AWS4-HMAC-SHA256 Credential=AKCLIENT/20260101/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, "

@@ -4,6 +4,8 @@ import base64
 import http.client
 import itertools
 import re
+import socket
+import struct
 import time
 
 import pytest
@@ -11,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from harness.boto import client
 from harness.commands import Aws
-from harness.fakestore import honest, respond
+from harness.fakestore import has_body, honest, respond
+from harness.h2wire import H2
 from harness.sealgate import Sealgate
 from harness.wire import Wire
 
@@ -586,6 +589,168 @@ def test_the_store_is_silent_or_gone_when_it_is_looked_at(fake_gate, fake):
     fake.behave = Scripted(gone)
     answer = ask(fake_gate, COPY)
     assert answer.status == 501 and b"could not be looked at" in answer.body
+
+
+class Plain:
+    """Writes plaintext as soon as `reads` has what it wants, and names the version. Keeps versions for Sealgate's own requests."""
+
+    def __init__(self, reads, own=None):
+        self.reads, self.own = reads, own or Versioned()
+        self.deleted, self.wrote = [], 0
+
+    def __call__(self, link, seen):
+        if seen["user-agent"] == "sealgate":
+            link.read_body(seen)
+            if seen.method == "DELETE" and "probe" not in seen.target:
+                self.deleted.append(seen.target)
+            return self.own(link, seen)
+        self.reads(link, seen)
+        self.wrote += 1
+        time.sleep(0.2)
+        respond(link, "200 OK", 'ETag: "mine"', "x-amz-version-id: v9", seen=seen)
+        return False
+
+
+def whole(link, seen):
+    link.read_body(seen)
+
+
+def invited(link, seen):
+    time.sleep(0.1)
+    if seen["expect"] and has_body(seen):
+        link.send("HTTP/1.1 100 Continue\r\n\r\n")
+    link.read_body(seen)
+
+
+def to_the_last_chunk(link, seen):
+    while size := int(link._line().split(b";")[0], 16):
+        link._take(seen, size)
+        link._line()
+    while link._line():
+        pass
+
+
+def to_the_last_boundary(link, seen):
+    while b"--x--" not in link.buffer:
+        if not link._more():
+            raise EOFError
+
+
+def nothing(link, seen):
+    pass
+
+
+SSE = "Host: h\r\nx-amz-server-side-encryption: AES256\r\n"
+AWS_CHUNKED = "6\r\nsecret\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"
+FORM = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in
+               [("key", "k"), ("x-amz-server-side-encryption", "AES256")])
+FORM += '--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nsecret\r\n--x--'
+EXPECTS = f"PUT /locked/k HTTP/1.1\r\n{SSE}Expect: 100-continue\r\nContent-Length: 6\r\n\r\nsecret"
+#: How a client leaves when the store has all that it wants: what the store reads, what the client sends, whether it resets.
+LEAVES = {
+    "whole": (whole, EXPECTS.replace("Expect: 100-continue\r\n", ""), True),
+    "expect": (whole, EXPECTS, True),
+    "expect, invited": (invited, EXPECTS, True),
+    "aws-chunked": (to_the_last_chunk, f"PUT /locked/k HTTP/1.1\r\n{SSE}x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\n"
+                    f"x-amz-decoded-content-length: 6\r\nContent-Length: {len(AWS_CHUNKED) + 1}\r\n\r\n{AWS_CHUNKED}", False),
+    "aws-chunked, then no chunk": (to_the_last_chunk, f"PUT /locked/k HTTP/1.1\r\n{SSE}x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\n"
+                                   f"x-amz-decoded-content-length: 6\r\nTransfer-Encoding: chunked\r\n\r\n{len(AWS_CHUNKED):x}\r\n{AWS_CHUNKED}\r\nno\n", False),
+    "form": (to_the_last_boundary, "POST /locked HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+             f"Content-Length: {len(FORM) + 2}\r\n\r\n{FORM}", False),
+    "copy": (nothing, f"PUT /locked/k HTTP/1.1\r\n{SSE}x-amz-copy-source: /source/k\r\nContent-Length: 1\r\n\r\n", False),
+}
+
+
+@pytest.mark.parametrize("how", LEAVES)
+def test_who_leaves_hides_no_write(fake_gate, fake, how):
+    """Whatever a client does once the store may have written: what the store says of it is looked at, acted upon and told."""
+    reads, request, resets = LEAVES[how]
+    if reads is to_the_last_chunk and "Transfer" in request:
+        inner = reads
+
+        def reads(link, seen):
+            link._line()
+            inner(link, seen)
+
+    fake.behave = Plain(reads)
+    before = fake_gate.metric("sealgate_store_unconfirmed_total")
+    fake_gate.mark()
+    with Wire(fake_gate.address) as wire:
+        request, breaks, _ = request.partition("no\n")
+        wire.send(request)
+        if resets:
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif breaks:
+            time.sleep(0.1)
+            wire.send(breaks)
+            wire.final()
+    line = fake_gate.audit_new()[0]
+    assert (line["status"], line["reason"], line["sse_confirmed"]) == (501, "unconfirmed", None), line
+    assert "is deleted" in line["error"]
+    assert (fake.behave.wrote, fake.behave.deleted) == (1, ["/locked/k?versionId=v9"])
+    assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + 1
+
+
+@pytest.mark.parametrize("resets", [False, True])
+def test_who_leaves_in_http2_hides_no_write(fake_gate, fake, resets):
+    fake.behave = Plain(to_the_last_chunk)
+    fake_gate.mark()
+    fields = [("x-amz-server-side-encryption", "AES256"), ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+              ("x-amz-decoded-content-length", "6"), ("content-length", str(len(AWS_CHUNKED) + 1))]
+    with H2(fake_gate.address) as h2:
+        stream = h2.head("PUT", "/locked/k", *fields, end=False)
+        h2.data(stream, AWS_CHUNKED.encode(), end=False)
+        time.sleep(0.1)
+        if resets:
+            h2.h2.reset_stream(stream)
+            h2.flush()
+            time.sleep(0.5)
+    line = fake_gate.audit_new()[0]
+    assert (line["status"], line["reason"]) == (501, "unconfirmed"), line
+    assert fake.behave.deleted == ["/locked/k?versionId=v9"]
+
+
+def test_who_leaves_is_told_from_a_store_that_drops_the_rest(fake_gate, fake):
+    """A body that is not whole, and a store that writes nothing then."""
+    fake.behave = Plain(whole)
+    before = fake_gate.metric("sealgate_store_unconfirmed_total")
+    fake_gate.mark()
+    with Wire(fake_gate.address) as wire:
+        wire.send(PUT[:-1])
+    line = fake_gate.audit_new()[0]
+    assert (line["status"], line["decision"], line["reason"]) == (400, "error", "client")
+    assert (fake.behave.wrote, fake.behave.deleted) == (0, [])
+    assert fake_gate.metric("sealgate_store_unconfirmed_total") == before
+
+
+def test_what_is_reported_only_is_so_of_who_leaves(fake_gate, fake):
+    reads, request, _ = LEAVES["aws-chunked"]
+    fake.behave = Plain(reads)
+    fake_gate.mark()
+    with Wire(fake_gate.address) as wire:
+        wire.send(request.replace("/locked/", "/reported/"))
+    line = fake_gate.audit_new()[0]
+    assert (line["status"], line["decision"], line["reason"]) == (200, "allow", "unconfirmed")
+    assert fake.behave.deleted == []
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_repeated_completion_deletes_no_earlier_version(fake_gate, fake, shown):
+    """It is answered with the version that the first one wrote: only what a look shows to be plaintext is deleted."""
+    versioned = Versioned()
+
+    def own(link, seen):
+        if seen.method == "HEAD" and seen.target.startswith("/locked/k"):
+            return respond(link, "200 OK" if shown else "503 Slow Down", "x-amz-version-id: v9", seen=seen)
+        return versioned(link, seen)
+
+    fake.behave = Plain(whole, own)
+    fake_gate.mark()
+    answer = ask(fake_gate, b"POST /locked/k?uploadId=u HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n<x/> ")
+    assert answer.status == 501
+    line = fake_gate.audit_new()[0]
+    assert ("is deleted" if shown else "an earlier request") in line["error"]
+    assert fake.behave.deleted == (["/locked/k?versionId=v9"] if shown else [])
 
 
 def test_nothing_secret_is_told(fake_gate, fake):

@@ -16,8 +16,12 @@ macro_rules! name {
     };
 }
 
-/// The most bytes of a `User-Agent` that are written.
+/// The most bytes that are written of a `User-Agent`, of a method, of a store's id for a request, and of what went wrong: without a
+/// bound one request could push many others' lines out of a file that is rotated by size.
 const USER_AGENT: usize = 512;
+const METHOD: usize = 32;
+const ID: usize = 256;
+const ERROR: usize = 2048;
 
 /// What a line says beside its event.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +42,13 @@ pub fn write_line(event: &Event<'_>, stamp: Stamp<'_>, clock: &mut TimeText, out
     out.extend_from_slice(b"{\"time\":\"");
     clock.write(event.time, out);
     out.push(b'"');
-    text(out, name!("request_id"), Some(event.request_id));
-    text(out, name!("store_request_id"), event.store_request_id);
+    let id = |id| cut_text(id, ID);
+    text(out, name!("request_id"), Some(id(event.request_id)));
+    text(
+        out,
+        name!("store_request_id"),
+        event.store_request_id.map(id),
+    );
     text(
         out,
         name!("operation"),
@@ -58,7 +67,11 @@ pub fn write_line(event: &Event<'_>, stamp: Stamp<'_>, clock: &mut TimeText, out
         out.push(b'"');
     }
     let method = Some(event.method).filter(|method| !method.is_empty());
-    text(out, name!("method"), method);
+    text(
+        out,
+        name!("method"),
+        method.map(|method| cut_text(method, METHOD)),
+    );
     number(out, name!("status"), event.status.map(u64::from));
     text(out, name!("code"), event.code);
     text(out, name!("decision"), Some(event.decision.as_str()));
@@ -93,7 +106,8 @@ pub fn write_line(event: &Event<'_>, stamp: Stamp<'_>, clock: &mut TimeText, out
         text(out, name!("trace_id"), event.trace_id);
     }
     if event.error.is_some() {
-        text(out, name!("error"), event.error);
+        let error = event.error.map(|error| cut_text(error, ERROR));
+        text(out, name!("error"), error);
     }
     finish(stamp, out);
 }
@@ -180,6 +194,11 @@ fn cut(text: &[u8], most: usize) -> &[u8] {
         Err(e) if e.error_len().is_none() => head.get(..e.valid_up_to()).unwrap_or(head),
         _ => head,
     }
+}
+
+/// The same of what is text.
+fn cut_text(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
 /// The bytes at which a text must be looked at: quotes, controls, and what may begin a control or line

@@ -150,6 +150,29 @@ fn long_agents_are_cut() {
 }
 
 #[test]
+fn no_client_makes_a_line_long() {
+    let long = "\u{1}".repeat(100_000);
+    let mut event = full();
+    event.method = &long;
+    event.request_id = &long;
+    event.store_request_id = Some(&long);
+    event.user_agent = Some(long.as_bytes());
+    event.error = Some(&long);
+    // What the way to a line bounds already.
+    event.bucket = Some(&long[..255]);
+    event.key = Some(&long.as_bytes()[..crate::s3::address::MAX_KEY_BYTES]);
+    assert_eq!(json(&event)["method"], "\u{1}".repeat(32));
+    let line = line(&event);
+    println!("{} bytes", line.len());
+    assert!(line.len() < 28 << 10, "{}", line.len());
+    event.method = &long[..0];
+    assert_eq!(json(&event)["method"], Value::Null);
+    let method = format!("{}ä", "M".repeat(31));
+    event.method = &method;
+    assert_eq!(json(&event)["method"], "M".repeat(31));
+}
+
+#[test]
 fn ipv6() {
     let mut event = full();
     event.source_ip = Some("2001:db8::1".parse().unwrap());
@@ -190,8 +213,9 @@ proptest! {
             ("request_id", 0), ("bucket", 1), ("method", 2), ("code", 3), ("policy", 4), ("sid", 5),
             ("condition", 6), ("principal", 7), ("user_agent", 8), ("sse_requested", 9), ("error", 10), ("rule", 11),
         ] {
-            // A method that is not known is null.
-            prop_assert_eq!(got[name].as_str().unwrap_or_default(), &texts[text]);
+            // A method that is not known is null, and one that is none is cut.
+            let expect = if name == "method" { cut_text(&texts[text], METHOD) } else { &texts[text] };
+            prop_assert_eq!(got[name].as_str().unwrap_or_default(), expect);
         }
         prop_assert_eq!(got["key"].as_str().unwrap(), String::from_utf8_lossy(&key));
         if let Some(bytes) = got.get("key_bytes") {

@@ -86,7 +86,12 @@ fn has_folder(node: &Node<'_>, path: &Path) {
 
 /// A Unix socket that is there, or that another process makes later.
 pub fn socket(node: &Node<'_>) -> Option<PathBuf> {
-    let path = node.reading.resolve(&node.text()?);
+    let name = node.text()?;
+    if name.is_empty() {
+        node.error("is no path; leave it out if there is to be none");
+        return None;
+    }
+    let path = node.reading.resolve(&name);
     node.reading.look(&path);
     if let Ok(meta) = path.metadata() {
         if !meta.file_type().is_socket() {

@@ -70,5 +70,5 @@ fn a_socket_s_path_has_an_end() {
     one_error(&format!("upgrade_socket: {long}"), "107 bytes");
     one_error("upgrade_socket: no/such/folder/up.sock", "does not exist");
     one_error("upgrade_socket: /dev/null", "is not a Unix socket");
-    one_error("upgrade_socket: ''", "is not a Unix socket");
+    one_error("upgrade_socket: ''", "is no path");
 }

@@ -2,12 +2,7 @@
 //!
 //! What was read is held back from the store until the decision, and then goes on byte for byte.
 
-use std::{
-    collections::HashMap,
-    mem,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, mem};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -15,7 +10,7 @@ use http::HeaderMap;
 use super::{
     answer::Answer,
     confirm::Demanded,
-    connections::network,
+    held::Held,
     judge::{encryption, facts, message, requested, settle},
     upload::Asked,
 };
@@ -31,64 +26,6 @@ use crate::{
     sigv4::{self, Claim},
     sse::SseRequest,
 };
-
-/// The bodies that are held at a time in the whole process have at most this many bytes together; beyond it requests are told to
-/// slow down. Each alone is bounded by `limits.xml_bytes` or `limits.form_bytes`.
-const HELD_BYTES: usize = 64 << 20;
-/// Of these, those of one address have at most this many: nobody takes it all.
-const HELD_BYTES_OF_ONE: usize = HELD_BYTES / 4;
-
-/// Counts the bytes of held bodies, by the address that they came from.
-#[derive(Clone, Default)]
-pub struct Pool(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-impl Pool {
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One body's share of a [`Pool`], given back when dropped.
-#[derive(Default)]
-struct Held {
-    taken: Option<(Pool, IpAddr)>,
-    bytes: usize,
-}
-
-impl Held {
-    /// Takes `more` bytes; false where there are none left.
-    /// However little is there for all, one body of at most `limit` bytes fits.
-    fn grow(&mut self, pool: &Pool, source: IpAddr, more: usize, limit: usize) -> bool {
-        let source = network(source);
-        let mut by_source = pool.lock();
-        let all: usize = by_source.values().sum();
-        let own = by_source.get(&source).copied().unwrap_or_default();
-        let fits = |held: usize, most: usize| held.checked_add(more).is_some_and(|sum| sum <= most);
-        if !fits(all, HELD_BYTES.max(limit)) || !fits(own, HELD_BYTES_OF_ONE.max(limit)) {
-            return false;
-        }
-        by_source.insert(source, own + more);
-        drop(by_source);
-        self.bytes += more;
-        self.taken.get_or_insert_with(|| (pool.clone(), source));
-        true
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let Some((pool, source)) = &self.taken else {
-            return;
-        };
-        let mut by_source = pool.lock();
-        if let Some(own) = by_source.get_mut(source) {
-            *own = own.saturating_sub(self.bytes);
-            if *own == 0 {
-                by_source.remove(source);
-            }
-        }
-    }
-}
 
 /// Reads a body as far as a decision needs it.
 pub struct Inspector(State, Held);
@@ -336,47 +273,4 @@ fn form_error(error: FormError) -> Answer {
 
 fn refused(error: S3Error, reason: Reason) -> Answer {
     Answer::error(error, Decision::Error, reason)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ip(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
-    }
-
-    fn ip6(last: u16) -> IpAddr {
-        std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last).into()
-    }
-
-    #[test]
-    fn held_bytes_are_bounded_and_given_back() {
-        let pool = Pool::default();
-        let mut first = Held::default();
-        assert!(first.grow(&pool, ip(1), HELD_BYTES_OF_ONE - 1, 0));
-        let mut second = Held::default();
-        assert!(!second.grow(&pool, ip(1), 2, 0));
-        assert!(second.grow(&pool, ip(1), 1, 0));
-        drop(first);
-        assert!(second.grow(&pool, ip(1), HELD_BYTES_OF_ONE - 1, 0));
-        assert!(!second.grow(&pool, ip(1), usize::MAX, 0));
-        // Others have their share, until all is taken.
-        let mut others = [2, 3, 4, 5].map(|last| (ip(last), Held::default()));
-        for (source, held) in &mut others[..3] {
-            assert!(held.grow(&pool, *source, HELD_BYTES_OF_ONE, 0));
-        }
-        let (source, held) = &mut others[3];
-        assert!(!held.grow(&pool, *source, 1, 0));
-        drop(second);
-        assert!(held.grow(&pool, *source, 1, 0));
-        drop(others);
-        // One that is allowed to be larger than all that, and the other half of a network.
-        let mut large = Held::default();
-        assert!(large.grow(&pool, ip6(1), HELD_BYTES + 1, HELD_BYTES + 1));
-        assert!(!large.grow(&pool, ip6(1), 1, HELD_BYTES + 1));
-        assert!(!Held::default().grow(&pool, ip6(2), 1, HELD_BYTES + 1));
-        drop(large);
-        assert!(pool.lock().is_empty());
-    }
 }

@@ -146,7 +146,9 @@ pub enum Finding {
     Later,
     /// The store answered 200 and an error.
     NothingWritten,
-    /// It did not, or it does not show; why.
+    /// A look at what was written shows no encryption; how.
+    Unencrypted(String),
+    /// It did not encrypt as was demanded, or it does not show; why.
     Unconfirmed(String),
 }
 
@@ -266,16 +268,20 @@ pub fn judged<'a>(
             "{what} says {}, which is not what was demanded",
             kind.as_str()
         )),
-        None => Finding::Unconfirmed(format!("{what} names no encryption")),
+        None => Finding::Unencrypted(format!("{what} names no encryption")),
     }
 }
 
-/// Does what the configuration says about a write whose answer is longer than can be held back and looked at.
+/// Does what the configuration says about a write whose answer cannot be held back and looked at.
 ///
 /// # Errors
 /// The answer, where it is not passed on.
-pub fn too_long(shared: &Shared, ctx: &mut Ctx, unconfirmed: Unconfirmed) -> Result<(), Answer> {
-    let why = "its answer is longer than limits.xml_bytes";
+pub fn not_held(
+    shared: &Shared,
+    ctx: &mut Ctx,
+    unconfirmed: Unconfirmed,
+    why: &str,
+) -> Result<(), Answer> {
     if unconfirmed == Unconfirmed::Report {
         ctx.sse_confirmed = None;
         pass_on(ctx, why);
@@ -294,12 +300,14 @@ fn pass_on(ctx: &mut Ctx, why: &str) {
 }
 
 /// Does what the configuration says about a write that was not confirmed; an answer where it is not reported as a success.
+/// `shown`: a look at what was written has shown that it is not encrypted.
 pub async fn act(
     shared: &Shared,
     ctx: &mut Ctx,
     demanded: &Demanded,
     answered: &Answered,
     why: String,
+    shown: bool,
 ) -> Result<(), Answer> {
     let what = match demanded.demand.unconfirmed {
         Unconfirmed::Report => {
@@ -311,7 +319,7 @@ pub async fn act(
             "what was written is left there (unconfirmed: fail)".to_owned()
         }
         Unconfirmed::Fail | Unconfirmed::Delete => {
-            match remove(shared, ctx, demanded, answered).await {
+            match remove(shared, ctx, demanded, answered, shown).await {
                 Ok(done) => done.to_owned(),
                 Err(kept) => format!("what was written is left there, because {kept}"),
             }
@@ -352,9 +360,14 @@ async fn remove(
     ctx: &Ctx,
     demanded: &Demanded,
     answered: &Answered,
+    shown: bool,
 ) -> Result<&'static str, String> {
     if demanded.ambiguous {
         return Err("the answer may name what stood there before".to_owned());
+    }
+    // Asked again, a store answers with the object of the first time, which may be as was demanded.
+    if ctx.operation == Some(Operation::CompleteMultipartUpload) && !shown {
+        return Err("an earlier request may have completed the upload, and nothing shows that the object is not encrypted".to_owned());
     }
     let Some(own) = &shared.confirmer.own else {
         return Err("there are no store.credentials to delete it with".to_owned());

@@ -8,6 +8,7 @@
 mod clock;
 mod down;
 mod held;
+mod left;
 
 use std::{
     future::{Future, poll_fn},
@@ -23,6 +24,7 @@ use tokio_util::io::poll_read_buf;
 use super::{
     answer::Answer as Own,
     client::Rest,
+    held::Held,
     outgoing::{Outgoing, Sent},
     parsed::Parsed,
     request::Ctx,
@@ -38,6 +40,7 @@ use crate::{
     },
     s3::RequestHead,
 };
+use left::Left;
 
 /// The interim response that invites a body.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -65,6 +68,8 @@ pub enum Fault {
     Refused(Refused),
     /// The store did not confirm the encryption that was demanded; what the client is told.
     Unconfirmed(Box<Own>),
+    /// The answer cannot be held back: too much is held already.
+    NoRoom,
     /// The audit line could not be written.
     Unrecorded,
     /// The process ends.
@@ -138,6 +143,10 @@ pub struct Exchange<'a> {
     answer: Answer,
     /// The response is held back; where its body begins in `down`.
     held: Option<usize>,
+    /// The memory that it takes beyond what any response may.
+    share: Held,
+    /// The client's part is over, and the store may have written what it must confirm.
+    left: Option<Left>,
     /// The client has got something of the final response.
     begun: bool,
     outcome: Outcome,
@@ -176,6 +185,8 @@ impl<'a> Exchange<'a> {
             down: Outgoing::default(),
             answer: Answer::Head,
             held: None,
+            share: Held::default(),
+            left: None,
             begun: false,
             outcome: Outcome::default(),
             interim: 0,
@@ -220,7 +231,11 @@ impl<'a> Exchange<'a> {
             None if self.ends_silently(&head) => self.begin_whole(&head).await?,
             None => self.begin(&head)?,
         }
-        self.wait(Self::is_finished).await
+        self.wait(Self::is_finished).await?;
+        match self.left.take() {
+            Some(left) => Err(left.fault),
+            None => Ok(()),
+        }
     }
 
     /// Waits for the head of the final response.
@@ -231,11 +246,6 @@ impl<'a> Exchange<'a> {
             Answer::Came(head) => Ok(head),
             _ => Err(Fault::Store("no response".to_owned())),
         }
-    }
-
-    /// Whether the store has the whole of a write that it must confirm: that is looked at though the client has gone.
-    fn must_finish(&self) -> bool {
-        self.demanded.is_some() && self.upload.is_done() && self.up.is_clear()
     }
 
     fn is_finished(&self) -> bool {
@@ -250,7 +260,13 @@ impl<'a> Exchange<'a> {
                 self.client_time += since.elapsed();
             }
             loop {
-                let moved = self.poll_up(cx)? | self.poll_down(cx)?;
+                let moved = match self.poll_both(cx) {
+                    Ok(moved) => moved,
+                    Err(fault) => {
+                        self.go_on_after(fault)?;
+                        continue;
+                    }
+                };
                 if enough(self) {
                     return Poll::Ready(Ok(()));
                 }
@@ -261,8 +277,9 @@ impl<'a> Exchange<'a> {
                 if std::mem::take(&mut any) {
                     self.moved = Instant::now();
                 }
-                if !self.must_finish() && self.client.stream.poll_gone(cx).is_ready() {
-                    return Poll::Ready(Err(Fault::Client));
+                if self.left.is_none() && self.client.stream.poll_gone(cx).is_ready() {
+                    self.go_on_after(Fault::Client)?;
+                    continue;
                 }
                 let next = self.next_check();
                 let timer = self
@@ -275,15 +292,22 @@ impl<'a> Exchange<'a> {
                     return Poll::Pending;
                 }
                 self.timer = None;
-                self.check_time()?;
+                if let Err(fault) = self.check_time() {
+                    self.go_on_after(fault)?;
+                }
             }
         })
         .await
     }
 
+    fn poll_both(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
+        Ok(self.poll_up(cx)? | self.poll_down(cx)?)
+    }
+
     /// Moves what can be moved to the store; whether something did.
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
         let mut moved = false;
+        self.poll_end_of_body(cx);
         while !matches!(self.answer, Answer::Done) && !self.up.is_broken() {
             let (sent, went) = self.up.poll_send(&mut *self.store, cx);
             moved |= went > 0;
@@ -358,12 +382,21 @@ impl<'a> Exchange<'a> {
             self.hold_no_more_than_allowed()?;
         }
         loop {
+            if self.left.is_some() {
+                self.down.bytes.clear();
+                if !self.poll_store(cx)? {
+                    return Ok(moved);
+                }
+                moved = true;
+                continue;
+            }
             let (sent, went) = self.down.poll_send(&mut self.client.stream, cx);
             moved |= went > 0;
             self.begun |= went > 0 && !matches!(self.answer, Answer::Head | Answer::Came(_));
             match sent {
                 Sent::Broken => return Err(Fault::Client),
                 Sent::Part => return Ok(moved),
+                Sent::All if self.gives_back() => {}
                 Sent::All if !self.poll_store(cx)? => return Ok(moved),
                 Sent::All => moved = true,
             }

@@ -189,6 +189,17 @@ async fn a_silent_store_gets_one_100_of_ours() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_there_is_not_invited() {
+    let request = format!("{WANTS}hello");
+    let mut running = start(&shared("10ms"), &request);
+    running.store_gets(&request).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    running.store_says(OK).await;
+    let (outcome, client, ..) = running.end().await;
+    assert_eq!((keeps(outcome), client.as_str()), ((true, true), OK));
+}
+
+#[tokio::test]
 async fn the_store_s_100_is_relayed_once() {
     let mut running = start(&shared("1m"), WANTS);
     running.store_gets(WANTS).await;

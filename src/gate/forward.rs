@@ -245,6 +245,9 @@ async fn fail(
     }
     if failed.begun {
         if !ctx.is_recorded() {
+            if answer.reason == Reason::Unconfirmed {
+                ctx.note_answer(&answer);
+            }
             ctx.decision = Decision::Error;
             ctx.reason = Some(answer.reason);
             ctx.error = Some(format!(
@@ -299,6 +302,11 @@ fn answer(fault: Fault) -> Answer {
             Reason::Client,
         ),
         Fault::Refused(Refused::Inspected(answer)) | Fault::Unconfirmed(answer) => *answer,
+        Fault::NoRoom => error(
+            ErrorCode::SlowDown,
+            "Too many answers are being held back for clients; please reduce your request rate, or use HTTP/1.1.",
+            Reason::Limit,
+        ),
         Fault::Unrecorded => Answer::unrecorded(),
         // Never sent: the connection ends.
         Fault::Cut => error(

@@ -18,6 +18,7 @@ mod h2;
 mod h2_head;
 mod h2_stream;
 mod health;
+mod held;
 mod ids;
 mod judge;
 mod life;

@@ -55,6 +55,11 @@ impl Outgoing {
         self.broken = true;
     }
 
+    /// Whether something was sent.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// All that was to be sent, where not a byte of it was.
     pub fn unsent(&mut self) -> Option<BytesMut> {
         (!self.begun).then(|| mem::take(&mut self.bytes))

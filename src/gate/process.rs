@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{
-    Start, StartError, body::Pool, connections::Connections, files::Files, fixed::Fixed, ids::Ids,
+    Start, StartError, connections::Connections, files::Files, fixed::Fixed, held::Pool, ids::Ids,
     shared::Shared, store::Uses,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub struct Process {
     pub ids: Ids,
     /// What the system lets it open.
     pub files: Files,
-    /// Bytes of bodies that are held back until a decision.
+    /// Bytes that are held back until a decision.
     pub held: Pool,
     /// Who is connected.
     pub connections: Arc<Connections>,

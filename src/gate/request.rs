@@ -255,7 +255,8 @@ impl Ctx {
             _ if !self.expects => None,
             Some(by) => Some(by),
             None if !forwarded => Some(Continue::Refused),
-            None if self.announced > 0 => Some(Continue::EarlyFinal),
+            // One whose body is all there may do without a 100.
+            None if self.announced > seen.bytes_in => Some(Continue::EarlyFinal),
             None => None,
         };
         let event = Event {

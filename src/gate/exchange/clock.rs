@@ -34,7 +34,7 @@ impl Exchange<'_> {
             _ => store.min(door.idle_timeout),
         };
         let mut next = limit.saturating_sub(self.moved.elapsed());
-        if self.request.waiting {
+        if self.is_to_be_invited() {
             next = next.min(door.continue_timeout.saturating_sub(self.started.elapsed()));
         }
         if let Some(rate) = self.request.shared.body_rate.filter(|_| self.sends_body()) {
@@ -50,7 +50,7 @@ impl Exchange<'_> {
 
     pub(super) fn check_time(&mut self) -> Result<(), Fault> {
         let door = &self.request.shared.door;
-        if self.request.waiting && self.started.elapsed() >= door.continue_timeout {
+        if self.is_to_be_invited() && self.started.elapsed() >= door.continue_timeout {
             self.invite(Continue::Timeout);
             self.moved = Instant::now();
             return Ok(());
@@ -71,6 +71,11 @@ impl Exchange<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the client waits for a 100. One whose body is all there needs none.
+    fn is_to_be_invited(&self) -> bool {
+        self.request.waiting && !self.upload.is_done()
     }
 
     /// Whether the client is to send its body, and the response has not begun.

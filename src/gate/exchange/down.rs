@@ -101,7 +101,7 @@ impl Exchange<'_> {
     /// The response is complete but for what stands in `down`: the line is in the file before that leaves.
     pub(super) fn complete(&mut self) -> Result<(), Fault> {
         self.answer = Answer::Done;
-        if self.held.is_some() {
+        if self.held.is_some() || !self.is_answer_recorded() {
             return Ok(());
         }
         let seen = Seen::of(self.request.parsed, self.upload.bytes_read());

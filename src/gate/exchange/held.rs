@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
-use super::{Answer, Exchange, Fault};
+use bytes::BytesMut;
+
+use super::{Answer, Exchange, Fault, PIECE};
 use crate::{
     gate::{
         answered::Answered,
         confirm::{self, Demanded, Finding},
+        held::Held,
     },
     http1::{
         chunked::ChunkedScanner,
@@ -37,15 +40,18 @@ impl Exchange<'_> {
         ctx.sse_confirmed = None;
         let finding = confirm::look(self.request.shared, ctx, demanded, &answered).await;
         self.moved = Instant::now();
-        match finding {
-            Finding::Confirmed(kind) => ctx.sse_confirmed = Some(kind.as_str()),
-            Finding::Later | Finding::NothingWritten => {}
-            Finding::Unconfirmed(why) => {
-                confirm::act(self.request.shared, ctx, demanded, &answered, why)
-                    .await
-                    .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
+        let (why, shown) = match finding {
+            Finding::Confirmed(kind) => {
+                ctx.sse_confirmed = Some(kind.as_str());
+                return self.complete();
             }
-        }
+            Finding::Later | Finding::NothingWritten => return self.complete(),
+            Finding::Unencrypted(why) => (why, true),
+            Finding::Unconfirmed(why) => (why, false),
+        };
+        confirm::act(self.request.shared, ctx, demanded, &answered, why, shown)
+            .await
+            .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
         self.complete()
     }
 
@@ -78,18 +84,49 @@ impl Exchange<'_> {
         Ok(self.held.take())
     }
 
-    /// Lets a response go, or refuses it, of which more is held back than `limits.xml_bytes`.
+    /// Whether so many bytes may be held back. What any response may have in its buffer is not counted, so that small
+    /// answers can always be looked at.
+    fn has_room(&mut self, held: usize) -> bool {
+        let more = held.saturating_sub(PIECE + self.share.bytes());
+        let shared = self.request.shared;
+        let source = self.request.ctx.source_ip;
+        more == 0
+            || self
+                .share
+                .grow(&shared.process.held, source, more, shared.xml_bytes)
+    }
+
+    /// Gives back what a response took that was let go and is out; whether it took something.
+    pub(super) fn gives_back(&mut self) -> bool {
+        if self.share.bytes() == 0 || self.held.is_some() {
+            return false;
+        }
+        self.down.bytes = BytesMut::new();
+        self.share = Held::default();
+        true
+    }
+
+    /// Lets a response go, or refuses it, of which more is held back than `limits.xml_bytes` or than there is memory for.
     pub(super) fn hold_no_more_than_allowed(&mut self) -> Result<(), Fault> {
         let shared = self.request.shared;
         let Some(start) = self.held else {
             return Ok(());
         };
-        if self.down.bytes.len().saturating_sub(start) <= shared.xml_bytes {
+        let held = self.down.bytes.len().saturating_sub(start);
+        let too_long = held > shared.xml_bytes;
+        if !too_long && self.has_room(held) {
             return Ok(());
         }
-        if let Some(unconfirmed) = self.demanded {
-            confirm::too_long(shared, self.request.ctx, unconfirmed)
-                .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
+        let why = if too_long {
+            "its answer is longer than limits.xml_bytes"
+        } else {
+            "too many answers are held back at this moment"
+        };
+        match self.demanded {
+            Some(unconfirmed) => confirm::not_held(shared, self.request.ctx, unconfirmed, why)
+                .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?,
+            None if !too_long => return Err(Fault::NoRoom),
+            None => {}
         }
         self.held = None;
         match self.answer {

@@ -223,6 +223,8 @@ impl Builder {
         }
         for (i, attribute) in start.attributes().enumerate() {
             attribute.map_err(|_| XmlError::Malformed("An attribute cannot be read."))?;
+            #[cfg(test)]
+            crate::s3::effort::spent(i);
             // Each is compared with all before it.
             if i >= MAX_ATTRIBUTES {
                 return bad("An element has too many attributes.");
@@ -282,6 +284,8 @@ impl Builder {
 }
 
 fn blank(text: &str) -> bool {
+    #[cfg(test)]
+    crate::s3::effort::spent(text.len());
     text.bytes()
         .all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
 }
