@@ -147,14 +147,15 @@ impl Signals {
         self.live.process.hands_over(Some(why));
     }
 
-    /// Ends the process once its connections have ended, or after the time that they are given.
+    /// Ends the process once its connections have ended and its audit lines are written, or after the time that they are given.
     fn leave(&self) {
         let (live, drain) = (Arc::clone(&self.live), self.shutdown.drain);
         std::thread::spawn(move || {
             let deadline = Instant::now() + drain;
             // Twice: between a connection's arrival and its being counted there is a moment.
             let mut empty = 0;
-            while empty < 2 && Instant::now() < deadline {
+            let mut told = false;
+            while Instant::now() < deadline {
                 let process = &live.process;
                 empty = if process.is_closed() && process.connections.open() == 0 {
                     empty + 1
@@ -162,6 +163,17 @@ impl Signals {
                     0
                 };
                 std::thread::sleep(LOOK_EVERY);
+                if empty < 2 {
+                    continue;
+                }
+                // They are tried again all the time.
+                if !process.audit.waits() {
+                    break;
+                }
+                if process.audit.is_blocked() && !std::mem::replace(&mut told, true) {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    tracing::warn!(within = ?left, "no request is under way; waiting for an output to take the last audit lines");
+                }
             }
             exit(&live, "shutdown.drain is over");
         });
@@ -231,14 +243,10 @@ fn end(live: &Live, why: &str) -> Option<bool> {
             "requests under way were cut off: {why}"
         );
     }
-    let ended = if without_line == 0 {
-        process.audit.end()
-    } else {
-        // Without the mark of a good end the next run's first line says that lines are missing.
-        process.audit.flush()
-    };
+    // Without the mark of a good end the next run's first line says that lines are missing.
+    let ended = process.audit.end(without_line == 0);
     if let Err(error) = &ended {
-        tracing::error!(%error, "the last audit lines could not be written");
+        tracing::error!("{error}");
     }
     tracing::info!("ended");
     Some(ended.is_ok())

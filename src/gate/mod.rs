@@ -148,7 +148,7 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     let mut last = serve_admin(config, admin, &live);
     if start == Start::Fresh {
         if let Err(error) = last() {
-            let _ = live.process.audit.end();
+            let _ = live.process.audit.end(true);
             return Err(error);
         }
         last = Box::new(|| Ok(()));
