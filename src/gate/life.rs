@@ -9,13 +9,16 @@ use std::{
 use async_trait::async_trait;
 use pingora::server::{ListenFds, ShutdownSignal, ShutdownSignalWatch};
 use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc::{UnboundedSender, unbounded_channel},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{
+        Mutex,
+        mpsc::{UnboundedSender, unbounded_channel},
+    },
     time::sleep_until,
 };
 
 use super::{
-    Live,
+    Live, StartError,
     reload::Trigger,
     successor::{self, Word},
 };
@@ -26,6 +29,27 @@ const HAND_OVER: Duration = Duration::from_secs(10);
 /// How long requests that are cut off have for their audit lines.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// SIGHUPs from here on: without it one would end a process that does not serve yet.
+#[derive(Debug)]
+pub struct HangUps(Signal);
+
+impl HangUps {
+    /// To be called first of all.
+    ///
+    /// # Errors
+    /// They cannot be taken.
+    pub fn hold() -> Result<Self, StartError> {
+        // Only tokio's word that somebody will look: the runtime that serves does, also at what came before it was there.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(StartError::Signals)?;
+        let _entered = runtime.enter();
+        let held = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+        Ok(Self(held))
+    }
+}
 
 /// Waits for a signal.
 pub struct Signals {
@@ -39,6 +63,8 @@ pub struct Signals {
     pub sockets: Arc<OnceLock<ListenFds>>,
     /// Has the configuration read again.
     pub reload: Trigger,
+    /// What asks for that.
+    pub hang_ups: Mutex<HangUps>,
 }
 
 #[async_trait]
@@ -46,11 +72,11 @@ impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
         // A file that may not grow (RLIMIT_FSIZE) is an error of write, as a full disk is, and not the end of the process.
         let _may_not_grow = signal(SignalKind::from_raw(libc::SIGXFSZ));
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hang_up)) = (
+        let mut hang_ups = self.hang_ups.lock().await;
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit)) = (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),
             signal(SignalKind::quit()),
-            signal(SignalKind::hangup()),
         ) else {
             tracing::error!("signals cannot be waited for; the process ends");
             return self.end_now().await;
@@ -63,7 +89,7 @@ impl ShutdownSignalWatch for Signals {
         let delay = loop {
             let late = patience.unwrap_or_else(tokio::time::Instant::now);
             tokio::select! {
-                _ = hang_up.recv() => self.reload.now(),
+                _ = hang_ups.0.recv() => self.reload.now(),
                 _ = interrupt.recv() => return self.end_now().await,
                 _ = terminate.recv() => {
                     tracing::info!(within = ?drain, after = ?delay, "ending: requests under way may finish");
