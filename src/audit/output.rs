@@ -22,6 +22,8 @@ pub enum Target {
     Other(Box<dyn Write + Send>),
 }
 
+// Each says a thing of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Output {
     pub name: String,
     pub to: Target,

@@ -66,7 +66,7 @@ pub enum AuditError {
         reason: String,
     },
     /// The process ends, and lines with it.
-    #[error("audit lines are lost, which no output took until the end: {0}")]
+    #[error("audit lines are lost, not taken until the end: {0}")]
     Left(String),
     /// The note that the run ended well cannot be written.
     #[error("the end of the audit file {} cannot be noted beside it: {source}; the next run's first line says `unclean`", path.display())]

@@ -487,9 +487,7 @@ fn an_end_says_how_many_lines_are_left() {
     assert!(sink.waits() && sink.lost() > 0);
     let error = sink.end(true).unwrap_err().to_string();
     assert!(
-        error.starts_with(
-            "audit lines are lost, which no output took until the end: 3000 for disk ("
-        ),
+        error.starts_with("audit lines are lost, not taken until the end: 3000 for disk ("),
         "{error}"
     );
     disk.grow(1 << 24);
