@@ -244,11 +244,15 @@ class PipeReader:
             self.text += data
             time.sleep(pause)
 
-    def trail(self) -> list[dict]:
-        """All lines, once the writer has ended."""
+    def text_once_ended(self) -> bytes:
+        """All that came until the writer ended."""
         self._thread.join(10)
         assert not self._thread.is_alive()
-        return lines(self.text.decode())
+        return self.text
+
+    def trail(self) -> list[dict]:
+        """All lines, once the writer has ended."""
+        return lines(self.text_once_ended().decode())
 
 
 @pytest.fixture
@@ -313,6 +317,67 @@ def test_reader_of_stdout_that_has_gone(proxy, fake, reader):
     until_blocked(gate, most=2)
     assert_refuses(gate, fake)
     assert "Broken pipe" in gate.process.output()
+
+
+# The end of the process
+
+
+@pytest.mark.parametrize("when_blocked", ["refuse", "count"])
+def test_reader_of_stdout_that_reads_again_while_the_process_ends(proxy, fake, reader, when_blocked):
+    gate = proxy(streams={"stdout": reader.writing}, when_blocked=when_blocked)
+    ids = set()
+    for _ in range(150):
+        status, request_id = ask(gate, 0, LONG)
+        ids |= {request_id} if status == 200 else set()
+    assert gate.metric("sealgate_audit_blocked") == 1
+    gate.process.signal(signal.SIGTERM)
+    time.sleep(1)
+    assert gate.process.alive(), "shutdown.drain is for its lines, too"
+    reader.read()
+    assert gate.process.wait(5) == 0
+    trail = reader.trail()
+    numbered(trail)
+    assert len(trail) == 150 and ids <= {line["request_id"] for line in trail}
+    assert "are lost" not in gate.process.output()
+
+
+def test_disk_that_has_room_again_while_the_process_ends(proxy, fake, room):
+    file = room.folder / "audit.jsonl"
+    gate = proxy(file=str(file))
+    room.limit(gate)
+    written = until_blocked(gate)
+    gate.process.signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert gate.process.alive()
+    room.widen(gate)
+    assert gate.process.wait(5) == 0
+    trail = lines(file.read_text())
+    numbered(trail)
+    assert written <= {line["request_id"] for line in trail}
+    gate.start()
+    ask(gate, 0)
+    gate.stop()
+    assert not any(line["unclean"] for line in lines(file.read_text()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_lines_that_are_lost_at_the_end_are_said(own, reader, number):
+    """Once `shutdown.drain` is over, or at once where that is asked for."""
+    gate = own(audit={"stdout": True, "when_blocked": "count"}, shutdown={"drain": "1s"})
+    gate.stop()
+    gate.start(stdout=reader.writing)
+    for _ in range(150):
+        ask(gate, 0, LONG)
+    begin = time.monotonic()
+    gate.process.signal(number)
+    assert gate.process.wait(5) == 1
+    took = time.monotonic() - begin
+    assert took >= 0.9 if number == signal.SIGTERM else took < 0.9
+    reader.read()
+    whole_lines = reader.text_once_ended().count(b"\n")
+    said = re.findall(r"ERROR.* audit lines are lost.*: (\d+) for standard output", gate.process.output())
+    assert said == [str(150 - whole_lines)]
+    assert "they are kept" not in gate.process.output()
 
 
 def test_file_that_is_a_named_pipe(proxy, fake, tmp_path):

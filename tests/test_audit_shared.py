@@ -249,6 +249,43 @@ def test_a_successor_that_is_killed_is_told(start, fake):
     assert [line["unclean"] for line in lines(gate.audit_file.read_text())] == [False, True]
 
 
+@pytest.mark.parametrize("writes", ["before and after", "after", "never"])
+def test_a_predecessor_that_is_killed_is_told(start, fake, writes):
+    """By the new process' next line or, where there is none, by the first of the next run."""
+    gate = start(upgrade_socket="up.sock", shutdown={"drain": "20s"})
+    old = gate.process
+    with Wire(gate.address) as last, Wire(gate.address) as wire:
+        put(wire, "old")
+        last.request("PUT", "/locked/last", SSE, length=10)
+        last.send(b"hello")
+        wait_until("its last upload", lambda: gate.metric("sealgate_requests_active") == 1, 5)
+        new = successor(gate)
+        try:
+            os.kill(old.pid, signal.SIGQUIT)
+            wait_until("the new process", lambda: serves(new), 20)
+            time.sleep(1.2)
+            if writes == "before and after":
+                with Wire(gate.address) as other:
+                    put(other, "before")
+            assert old.alive()
+            os.kill(old.pid, signal.SIGKILL)
+            old.wait(5)
+            if writes != "never":
+                with Wire(gate.address) as other:
+                    put(other, "after")
+        finally:
+            new.stop(10)
+    for key in ("next", "last"):
+        gate.start()
+        with Wire(gate.address) as wire:
+            put(wire, key)
+        gate.stop()
+    trail = [(line["key"], line["unclean"]) for line in lines(gate.audit_file.read_text())]
+    # The kill is noticed within a second.
+    told = [key for key, unclean in trail if unclean]
+    assert told in (["next"], ["after"]), trail
+
+
 def test_two_runs_do_not_share_a_file(start, fake, tmp_path):
     first = start("one", audit={"stdout": False, "file": str(tmp_path / "audit.jsonl")}, shutdown={"drain": "20s"})
     second = start("two", ready=False, audit=first.config["audit"], shutdown={"drain": "1s"})

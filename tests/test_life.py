@@ -218,6 +218,97 @@ def test_drain_has_an_end(own):
         assert 0.8 < time.monotonic() - begun < 10
 
 
+def test_start_while_the_old_process_drains(own):
+    """It has the same addresses and the same audit file, and waits for the end that frees them."""
+    proxy = own(shutdown={"drain": "20s"})
+    old = proxy.process
+    with Wire(proxy.address) as wire:
+        wire.request("PUT", "/b/k", length=10)
+        wire.send(b"hello")
+        wait_until("the upload", lambda: proxy.metric("sealgate_requests_active") == 1, 5)
+        old.signal(signal.SIGTERM)
+        wait_until("the drain", lambda: proxy.admin("/readyz")[0] == 503, 5)
+        new = Process("sealgate", [sealgate(), "run", "--config", proxy.config_file], proxy.folder / "next.log")
+        proxy.process = new
+        wait_until("the wait", lambda: "waiting for its end" in new.output(), 5)
+        # Only what is said when it serves is done then.
+        new.signal(signal.SIGHUP)
+        time.sleep(1)
+        assert new.alive() and old.alive()
+        wire.send(b"world")
+        assert wire.answer("PUT").status == 200
+    assert old.wait(5) == 0
+    wait_until("the new one", lambda: proxy.admin("/readyz")[0] == 200, 10)
+    in_force(proxy, 2)
+    assert put(proxy) == 200
+    assert not any(line["unclean"] for line in proxy.audit())
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_address_of_somebody_else(own, waits):
+    """Is said, also where another process' end was waited for first; and the audit file counts as ended."""
+    proxy = own(shutdown={"drain": "20s"})
+    put(proxy)
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        taken = f"127.0.0.1:{busy.getsockname()[1]}"
+        next_file = proxy.folder / "next.yaml"
+        next_file.write_text(yaml.safe_dump({**proxy.config, "admin": {"address": taken}}))
+        if not waits:
+            proxy.stop()
+        new = Process("sealgate", [sealgate(), "run", "--config", next_file], proxy.folder / "next.log")
+        if waits:
+            wait_until("the wait", lambda: "waiting for its end" in new.output(), 5)
+            proxy.stop()
+        assert new.wait(5) == 1
+        assert f"cannot listen on {taken}: Address already in use" in new.output()
+        new.stop()
+    proxy.start()
+    put(proxy)
+    assert [line["unclean"] for line in proxy.audit()] == [False, False]
+
+
+def hang_ups_are_held(process: Process) -> bool:
+    """Whether a SIGHUP has a handler (proc(5))."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGHUP - 1) & 1)
+
+
+def test_hang_up_while_the_configuration_is_read(scratch):
+    """Nor at any later time before it serves."""
+    pipe = scratch / "slow.yaml"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    process = Process("sealgate", [sealgate(), "run", "--config", pipe], scratch / "slow.log")
+    try:
+        wait_until("a handler", lambda: hang_ups_are_held(process), 10, 0.001)
+        process.signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert process.alive()
+        os.write(writer, b"listen: nothing\n")
+        os.close(writer)
+        assert process.wait(10) == 1 and "listen" in process.output()
+    finally:
+        process.stop()
+
+
+def test_hang_up_while_listeners_are_awaited(own):
+    proxy = own(upgrade_socket="upgrade.sock")
+    old = proxy.process
+    new = Process("sealgate", [sealgate(), "run", "--config", proxy.config_file, "--upgrade"], proxy.folder / "next.log")
+    try:
+        wait_until("the socket", lambda: (proxy.folder / "upgrade.sock").exists(), 10)
+        new.signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert new.alive()
+        old.signal(signal.SIGQUIT)
+        assert old.wait(10) == 0
+        in_force(proxy, 2)
+        assert put(proxy) == 200
+    finally:
+        new.stop(10)
+
+
 def test_idle_connections_do_not_hold_the_drain(own):
     proxy = own(shutdown={"drain": "30s"})
     with Wire(proxy.address) as wire:

@@ -73,6 +73,12 @@ impl Deleted {
         self.taken = self.lines.len().min(self.taken + bytes);
     }
 
+    /// How many lines are not written again.
+    pub fn left(&self) -> u64 {
+        let found = self.lines.get(self.taken..).unwrap_or_default();
+        self.missing + memchr::memchr_iter(b'\n', found).count() as u64
+    }
+
     /// How many lines could not be found. To be asked when there are no next lines.
     pub fn lost(&self) -> u64 {
         self.missing

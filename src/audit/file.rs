@@ -62,6 +62,8 @@ pub struct AuditFile {
     lost: u64,
     /// The run that handed over was killed.
     unclean: bool,
+    /// The run that handed over has not ended yet, as far as is known.
+    follows: bool,
     ended: bool,
 }
 
@@ -124,6 +126,7 @@ impl AuditFile {
             ours: format!("\"start\":\"{start}\""),
             lost: 0,
             unclean: false,
+            follows: regular && others == Others::Share,
             ended: false,
         };
         if others == Others::Share {
@@ -264,6 +267,11 @@ impl AuditFile {
         !self.deleted.is_empty()
     }
 
+    /// How many these are.
+    pub fn owed(&self) -> u64 {
+        self.deleted.iter().map(Deleted::left).sum()
+    }
+
     fn restore(&mut self) -> io::Result<()> {
         while let Some(mut deleted) = self.deleted.pop() {
             let next = deleted.next(self.ours.as_bytes());
@@ -379,11 +387,17 @@ impl AuditFile {
         }
         let length = self.file.metadata()?.len();
         // A run that hands over and has ended left its note; the next end is this run's.
+        let was_locked = self.locked;
+        self.locked = was_locked || lock(&self.file);
         if self.locked {
-            let _ = take_mark(&self.path, length);
-        } else if lock(&self.file) {
-            self.locked = true;
-            self.unclean |= matches!(take_mark(&self.path, length), Ok(None));
+            match take_mark(&self.path, length) {
+                Ok(Some(_)) => self.follows = false,
+                Ok(None) if !was_locked => {
+                    self.follows = false;
+                    self.unclean = true;
+                }
+                _ => {}
+            }
         }
         // Another run may write it too, or an operator may have emptied it.
         self.size = length;
@@ -482,7 +496,13 @@ impl AuditFile {
         self.ended = true;
         self.held = true;
         self.file.sync_data()?;
-        set_mark(&self.path, self.file.metadata()?.len())
+        // While the run before goes on, the file's end is that one's to say: until then the note is one of no file.
+        let length = if self.follows {
+            u64::MAX
+        } else {
+            self.file.metadata()?.len()
+        };
+        set_mark(&self.path, length)
     }
 }
 

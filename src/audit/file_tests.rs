@@ -238,6 +238,32 @@ fn a_run_that_hands_over_and_is_killed_is_told() {
 }
 
 #[test]
+fn a_run_that_ends_before_the_one_it_follows_leaves_the_end_to_it() {
+    for (rotates, killed) in [(false, false), (false, true), (true, false), (true, true)] {
+        let folder = Folder::new("first");
+        let (mut old, _) = folder.open(SMALL);
+        old.write(b"1\n").unwrap();
+        old.share();
+        let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+        if rotates {
+            new.rotate(SystemTime::now()).unwrap();
+            old.look().unwrap();
+        }
+        new.write(b"2\n").unwrap();
+        new.look().unwrap();
+        new.end().unwrap();
+        drop(new);
+        old.look().unwrap();
+        assert!(!old.take_unclean(), "the new one ended well");
+        if !killed {
+            old.end().unwrap();
+        }
+        drop(old);
+        assert_eq!(folder.open(SMALL).1, killed, "rotates: {rotates}");
+    }
+}
+
+#[test]
 fn a_file_has_one_run() {
     let folder = Folder::new("one");
     let (mut first, _) = folder.open(SMALL);

@@ -22,6 +22,8 @@ pub enum Target {
     Other(Box<dyn Write + Send>),
 }
 
+// Each says a thing of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Output {
     pub name: String,
     pub to: Target,
@@ -37,6 +39,8 @@ pub struct Output {
     pub lost: u64,
     /// Why the latest try failed.
     pub failing: Option<String>,
+    /// Its only reader has gone, and nobody can come in its place.
+    gone: bool,
     pub rotations: Rotations,
     /// The latest rotation failed, and it was said.
     unrotated: bool,
@@ -57,6 +61,7 @@ impl Output {
             gap: 0,
             lost: 0,
             failing: None,
+            gone: false,
             rotations: Rotations::default(),
             unrotated: false,
             grown: false,
@@ -385,6 +390,8 @@ impl Output {
             }
             (Err(error), before) => {
                 let why = error.to_string();
+                self.gone =
+                    matches!(self.to, Target::Pipe(_)) && error.kind() == io::ErrorKind::BrokenPipe;
                 if before.is_none() {
                     self.before = self.lost;
                     tracing::error!(output = self.name, why, "audit lines cannot be written");
@@ -405,6 +412,28 @@ impl Output {
             && self.failing.is_none()
             && self.waiting() == 0
             && !self.owes()
+    }
+
+    /// Whether lines wait that it may still take.
+    pub fn waits(&self) -> bool {
+        !self.gone && (self.waiting() > 0 || self.owes())
+    }
+
+    /// At the end of the process: how many lines it did not take, those included that had no room since it failed, and why.
+    pub fn left(&self) -> Option<String> {
+        let waiting = self.lines.get(self.taken..).unwrap_or_default();
+        let lines = memchr::memchr_iter(b'\n', waiting).count() as u64;
+        let owed = match &self.to {
+            Target::File(file) => file.owed(),
+            _ => 0,
+        };
+        let untold = match self.failing {
+            Some(_) => self.lost - self.before,
+            None => self.gap,
+        };
+        let left = lines + owed + untold;
+        let why = self.failing.as_deref().unwrap_or("it was not tried");
+        (left > 0).then(|| format!("{left} for {} ({why})", self.name))
     }
 
     /// Notes beside a file that this run ended it, unless lines are missing there.

@@ -65,6 +65,17 @@ pub enum AuditError {
         /// What the system said.
         reason: String,
     },
+    /// The process ends, and lines with it.
+    #[error("audit lines are lost, not taken until the end: {0}")]
+    Left(String),
+    /// The note that the run ended well cannot be written.
+    #[error("the end of the audit file {} cannot be noted beside it: {source}; the next run's first line says `unclean`", path.display())]
+    NotEnded {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A line was lost: too many wait already.
     #[error(
         "an audit line was lost: {MOST} bytes of them already wait for an output that cannot be written"
@@ -238,20 +249,38 @@ impl AuditSink {
         }
     }
 
-    /// Ends the file: writes what has gathered and notes beside the file that this run ended well. To be called once, last.
+    /// Whether lines wait that may still be written.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.lock().outputs.iter().any(Output::waits)
+    }
+
+    /// Ends the file: writes what has gathered and notes beside the file that this run ended well, unless lines are missing,
+    /// be it those of requests that `complete` denies. To be called once, last.
     ///
     /// # Errors
-    /// Lines cannot be written, or the note cannot.
-    pub fn end(&self) -> Result<(), AuditError> {
+    /// Lines are lost, or the note cannot be written.
+    pub fn end(&self, complete: bool) -> Result<(), AuditError> {
         let mut state = self.lock();
         state.look();
-        let mut ended = self.write(&mut state, LAST_PATIENCE, SystemTime::now(), true);
+        // What fails is told below, of each output.
+        let _ = self.write(&mut state, LAST_PATIENCE, SystemTime::now(), true);
+        let left: Vec<_> = state.outputs.iter().filter_map(Output::left).collect();
+        let mut ended = if left.is_empty() {
+            Ok(())
+        } else {
+            Err(AuditError::Left(left.join(", ")))
+        };
+        // That the run before did not end the file no line has said yet: without the note the next run's first one does.
+        if !complete || state.unclean {
+            return ended;
+        }
         for output in &mut state.outputs {
-            if let Err(error) = output.end() {
-                ended = Err(AuditError::Write {
-                    output: output.name.clone(),
-                    reason: error.to_string(),
-                });
+            if let Err(source) = output.end()
+                && ended.is_ok()
+            {
+                let path = output.name.clone().into();
+                ended = Err(AuditError::NotEnded { path, source });
             }
         }
         ended

@@ -103,7 +103,7 @@ fn ended_files_are_clean() {
     let scratch = Scratch::new("clean");
     let first = scratch.open();
     first.record(&event(), true).unwrap();
-    first.end().unwrap();
+    first.end(true).unwrap();
     let id = first.start().to_owned();
     drop(first);
     let second = scratch.open();
@@ -122,7 +122,7 @@ fn a_file_that_changed_since_its_end_is_unclean() {
     for change in ["", "{}\n{}\n"] {
         let first = scratch.open();
         first.record(&event(), true).unwrap();
-        first.end().unwrap();
+        first.end(true).unwrap();
         drop(first);
         fs::write(&scratch.0, format!("{{}}\n{change}")).unwrap();
         let second = scratch.open();
@@ -298,7 +298,7 @@ fn threads_share_it() {
             });
         }
     });
-    sink.end().unwrap();
+    sink.end(true).unwrap();
     let seqs: Vec<_> = scratch
         .lines()
         .iter()
@@ -358,7 +358,7 @@ fn rotation_tears_and_loses_nothing() {
             });
         }
     });
-    sink.end().unwrap();
+    sink.end(true).unwrap();
     let files = crate::audit::rotation::rotated(&scratch.0).unwrap();
     assert!(files.len() > 20, "{}", files.len());
     let mut seqs = Vec::new();
@@ -446,4 +446,51 @@ fn lines_that_a_deleted_file_does_not_have_are_told() {
         .collect();
     assert_eq!(found, [(Some(4), Some(3)), (Some(5), None)]);
     assert_eq!(sink.lost(), 3);
+}
+
+#[test]
+fn what_no_line_has_told_is_for_the_next_run() {
+    let scratch = Scratch::new("untold");
+    let first = scratch.open();
+    first.record(&event(), true).unwrap();
+    // Killed. The second run writes nothing and ends well.
+    drop(first);
+    scratch.open().end(true).unwrap();
+    for unclean in [true, false] {
+        let sink = scratch.open();
+        sink.record(&event(), true).unwrap();
+        sink.end(true).unwrap();
+        assert_eq!(scratch.lines().last().unwrap()["unclean"], unclean);
+    }
+}
+
+#[test]
+fn an_end_without_all_lines_is_told() {
+    let scratch = Scratch::new("incomplete");
+    let sink = scratch.open();
+    sink.record(&event(), true).unwrap();
+    sink.end(false).unwrap();
+    drop(sink);
+    let next = scratch.open();
+    next.record(&event(), true).unwrap();
+    assert_eq!(scratch.lines()[1]["unclean"], true);
+}
+
+#[test]
+fn an_end_says_how_many_lines_are_left() {
+    let disk = Disk::with(0);
+    let sink = AuditSink::to("disk", Box::new(disk.clone()));
+    assert!(!sink.waits());
+    for _ in 0..3000 {
+        let _ = sink.record(&event(), true);
+    }
+    assert!(sink.waits() && sink.lost() > 0);
+    let error = sink.end(true).unwrap_err().to_string();
+    assert!(
+        error.starts_with("audit lines are lost, not taken until the end: 3000 for disk ("),
+        "{error}"
+    );
+    disk.grow(1 << 24);
+    sink.flush().unwrap();
+    assert!(!sink.waits());
 }

@@ -82,8 +82,9 @@ pub fn main() -> ExitCode {
             }
         }
         Command::Run { config, upgrade } => {
+            let held = crate::gate::HangUps::hold();
             log(Level::Usual);
-            serve::run(&config, upgrade)
+            serve::run(&config, upgrade, held)
         }
         Command::Check { config, strict } => serve::check(&config, strict),
         Command::Policy(command) => policy::run(command),

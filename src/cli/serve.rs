@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{GOOD, UNUSABLE, WRONG, complain, say};
 use crate::{
     config::{Config, Warning},
-    gate::{self, Start},
+    gate::{self, HangUps, Start, StartError},
 };
 
 fn load(path: &Path) -> Result<(Config, Vec<Warning>), u8> {
@@ -15,8 +15,12 @@ fn load(path: &Path) -> Result<(Config, Vec<Warning>), u8> {
     })
 }
 
-/// Runs the proxy until a signal ends it.
-pub fn run(path: &Path, upgrade: bool) -> u8 {
+/// Runs the proxy until a signal ends it; `held` since the process began.
+pub fn run(path: &Path, upgrade: bool, held: Result<HangUps, StartError>) -> u8 {
+    let hang_ups = match held {
+        Ok(held) => held,
+        Err(error) => return complain(&error, WRONG),
+    };
     let (config, warnings) = match load(path) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -32,7 +36,7 @@ pub fn run(path: &Path, upgrade: bool) -> u8 {
     } else {
         Start::Fresh
     };
-    match gate::run(&config, start) {
+    match gate::run(&config, start, hang_ups) {
         Ok(()) => GOOD,
         Err(error) => complain(&error, WRONG),
     }

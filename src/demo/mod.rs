@@ -92,10 +92,11 @@ pub fn run(options: &Options) -> Result<(), DemoError> {
     let front = front(options.address)?;
     let audit = temporary.path().join("audit.jsonl");
     let config = config(front, behind, temporary.path())?;
+    let hang_ups = gate::HangUps::hold()?;
 
     if options.once {
         std::thread::spawn(move || {
-            if let Err(error) = gate::run(&config, gate::Start::Fresh) {
+            if let Err(error) = gate::run(&config, gate::Start::Fresh, hang_ups) {
                 eprintln!("{error}");
             }
         });
@@ -104,7 +105,7 @@ pub fn run(options: &Options) -> Result<(), DemoError> {
     }
     show::intro(front, behind, BUCKET, &folder);
     show::follow(audit);
-    Ok(gate::run(&config, gate::Start::Fresh)?)
+    Ok(gate::run(&config, gate::Start::Fresh, hang_ups)?)
 }
 
 fn any_port() -> SocketAddr {

@@ -9,13 +9,16 @@ use std::{
 use async_trait::async_trait;
 use pingora::server::{ListenFds, ShutdownSignal, ShutdownSignalWatch};
 use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc::{UnboundedSender, unbounded_channel},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{
+        Mutex,
+        mpsc::{UnboundedSender, unbounded_channel},
+    },
     time::sleep_until,
 };
 
 use super::{
-    Live,
+    Live, StartError,
     reload::Trigger,
     successor::{self, Word},
 };
@@ -26,6 +29,27 @@ const HAND_OVER: Duration = Duration::from_secs(10);
 /// How long requests that are cut off have for their audit lines.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// SIGHUPs from here on: without it one would end a process that does not serve yet.
+#[derive(Debug)]
+pub struct HangUps(Signal);
+
+impl HangUps {
+    /// To be called first of all.
+    ///
+    /// # Errors
+    /// They cannot be taken.
+    pub fn hold() -> Result<Self, StartError> {
+        // Only tokio's word that somebody will look: the runtime that serves does, also at what came before it was there.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(StartError::Signals)?;
+        let _entered = runtime.enter();
+        let held = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
+        Ok(Self(held))
+    }
+}
 
 /// Waits for a signal.
 pub struct Signals {
@@ -39,6 +63,8 @@ pub struct Signals {
     pub sockets: Arc<OnceLock<ListenFds>>,
     /// Has the configuration read again.
     pub reload: Trigger,
+    /// What asks for that.
+    pub hang_ups: Mutex<HangUps>,
 }
 
 #[async_trait]
@@ -46,11 +72,11 @@ impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
         // A file that may not grow (RLIMIT_FSIZE) is an error of write, as a full disk is, and not the end of the process.
         let _may_not_grow = signal(SignalKind::from_raw(libc::SIGXFSZ));
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hang_up)) = (
+        let mut hang_ups = self.hang_ups.lock().await;
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit)) = (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),
             signal(SignalKind::quit()),
-            signal(SignalKind::hangup()),
         ) else {
             tracing::error!("signals cannot be waited for; the process ends");
             return self.end_now().await;
@@ -63,7 +89,7 @@ impl ShutdownSignalWatch for Signals {
         let delay = loop {
             let late = patience.unwrap_or_else(tokio::time::Instant::now);
             tokio::select! {
-                _ = hang_up.recv() => self.reload.now(),
+                _ = hang_ups.0.recv() => self.reload.now(),
                 _ = interrupt.recv() => return self.end_now().await,
                 _ = terminate.recv() => {
                     tracing::info!(within = ?drain, after = ?delay, "ending: requests under way may finish");
@@ -147,14 +173,15 @@ impl Signals {
         self.live.process.hands_over(Some(why));
     }
 
-    /// Ends the process once its connections have ended, or after the time that they are given.
+    /// Ends the process once its connections have ended and its audit lines are written, or after the time that they are given.
     fn leave(&self) {
         let (live, drain) = (Arc::clone(&self.live), self.shutdown.drain);
         std::thread::spawn(move || {
             let deadline = Instant::now() + drain;
             // Twice: between a connection's arrival and its being counted there is a moment.
             let mut empty = 0;
-            while empty < 2 && Instant::now() < deadline {
+            let mut told = false;
+            while Instant::now() < deadline {
                 let process = &live.process;
                 empty = if process.is_closed() && process.connections.open() == 0 {
                     empty + 1
@@ -162,6 +189,17 @@ impl Signals {
                     0
                 };
                 std::thread::sleep(LOOK_EVERY);
+                if empty < 2 {
+                    continue;
+                }
+                // They are tried again all the time.
+                if !process.audit.waits() {
+                    break;
+                }
+                if process.audit.is_blocked() && !std::mem::replace(&mut told, true) {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    tracing::warn!(within = ?left, "no request is under way; waiting for an output to take the last audit lines");
+                }
             }
             exit(&live, "shutdown.drain is over");
         });
@@ -231,14 +269,10 @@ fn end(live: &Live, why: &str) -> Option<bool> {
             "requests under way were cut off: {why}"
         );
     }
-    let ended = if without_line == 0 {
-        process.audit.end()
-    } else {
-        // Without the mark of a good end the next run's first line says that lines are missing.
-        process.audit.flush()
-    };
+    // Without the mark of a good end the next run's first line says that lines are missing.
+    let ended = process.audit.end(without_line == 0);
     if let Err(error) = &ended {
-        tracing::error!(%error, "the last audit lines could not be written");
+        tracing::error!("{error}");
     }
     tracing::info!("ended");
     Some(ended.is_ok())

@@ -80,7 +80,7 @@ impl Listening {
         tracing::error!("{why}");
         if !self.follows {
             // Nothing was served, so the file is as the earlier run left it.
-            let _ = self.process.audit.end();
+            let _ = self.process.audit.end(true);
         }
         std::process::exit(1);
     }

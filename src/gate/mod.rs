@@ -40,6 +40,7 @@ mod tls;
 mod upload;
 
 use std::{
+    fs::TryLockError,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -56,6 +57,9 @@ use pingora::{
     services::listening::Service,
 };
 
+use tokio::net::TcpSocket;
+
+pub use life::HangUps;
 use listening::{Last, Listening};
 pub use process::{Live, Process};
 
@@ -64,6 +68,8 @@ use crate::{audit::AuditError, config::Config, tls::MaterialError};
 /// Header fields that are parsed at most.
 const MOST_FIELDS: usize = 256;
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
+/// How long addresses may be in use after the process that had them let its audit file go.
+const LETS_GO: Duration = Duration::from_secs(1);
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the proxy did not start.
@@ -98,6 +104,9 @@ pub enum StartError {
         "TLS to the store cannot be set up; check the files of store.tls with `sealgate check`"
     )]
     StoreTls,
+    /// Signals cannot be taken.
+    #[error("signals cannot be waited for: {0}")]
+    Signals(std::io::Error),
     /// There is no place where listeners could be taken over.
     #[error("--upgrade takes the listeners over through upgrade_socket, which is not configured")]
     NoUpgradeSocket,
@@ -116,25 +125,30 @@ pub enum Start {
 }
 
 /// Runs the proxy until a signal ends it: SIGTERM after the requests under way, SIGINT at once, SIGQUIT once another
-/// process has taken the listeners over and serves. SIGHUP has the configuration read again.
+/// process has taken the listeners over and serves. SIGHUP has the configuration read again; one that came since `hang_ups`
+/// are held and before it serves, once it does.
 ///
 /// # Errors
 /// It could not start.
-pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
+pub fn run(config: &Config, start: Start, hang_ups: HangUps) -> Result<(), StartError> {
     let upgrade_socket = absolute(config)?;
     if start == Start::Upgrade && upgrade_socket.is_none() {
         return Err(StartError::NoUpgradeSocket);
     }
     // All that can fail comes before the listeners are asked for: until then another process may be serving.
-    free(config, start)?;
-    let admin = config.admin.map(|address| {
-        let socket = crate::admin::reserve(address);
-        socket.map_err(|source| StartError::Listen { address, source })
-    });
-    let admin = admin.transpose()?;
+    // Where another process writes the audit file, it may be about to end, and its addresses are free then, too.
+    let follows = start == Start::Fresh && audit_file_is_taken(config);
+    // Where it hands over, what is in use may be its own: `Listening` and `admin::reserve` tell.
+    free(config, start == Start::Fresh && !follows)?;
     let held = (start == Start::Upgrade).then(|| hold_audit_file(config));
     let live = Arc::new(Live::new(config, start)?);
     drop(held);
+    let admin = reserve_admin(config, follows).inspect_err(|_| {
+        if start == Start::Fresh {
+            // Nothing was served, so the file is as the earlier run left it.
+            let _ = live.process.audit.end(true);
+        }
+    })?;
     let (reloader, trigger) = reload::Reloader::new(config, Arc::clone(&live));
     // Waits here for the listeners of another process.
     let mut server = server(config, upgrade_socket.as_deref(), start == Start::Upgrade);
@@ -149,7 +163,7 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
     let mut last = serve_admin(config, admin, &live);
     if start == Start::Fresh {
         if let Err(error) = last() {
-            let _ = live.process.audit.end();
+            let _ = live.process.audit.end(true);
             return Err(error);
         }
         last = Box::new(|| Ok(()));
@@ -171,21 +185,32 @@ pub fn run(config: &Config, start: Start) -> Result<(), StartError> {
             upgrade_socket,
             sockets,
             reload: trigger,
+            hang_ups: hang_ups.into(),
         }),
     });
     // `life` has ended the audit file.
     Ok(())
 }
 
-/// Holds the audit file's lock, where the process that hands over does not: that one may itself have taken over a moment
-/// ago. With the lock the file would count as one that nobody writes, and be put in order while somebody does.
-fn hold_audit_file(config: &Config) -> Option<std::fs::File> {
+/// The audit file, where it is one on a disk: opening a named pipe would wait for its other end.
+fn audit_file(config: &Config) -> Option<std::fs::File> {
     let path = config.audit.file.as_ref()?;
-    // Opening a named pipe would wait for its other end.
     std::fs::metadata(path)
         .ok()
         .filter(std::fs::Metadata::is_file)?;
-    let file = std::fs::File::open(path).ok()?;
+    std::fs::File::open(path).ok()
+}
+
+/// Whether another process writes the audit file.
+fn audit_file_is_taken(config: &Config) -> bool {
+    audit_file(config)
+        .is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Holds the audit file's lock, where the process that hands over does not: that one may itself have taken over a moment
+/// ago. With the lock the file would count as one that nobody writes, and be put in order while somebody does.
+fn hold_audit_file(config: &Config) -> Option<std::fs::File> {
+    let file = audit_file(config)?;
     file.try_lock().ok()?;
     Some(file)
 }
@@ -223,15 +248,12 @@ fn absolute(config: &Config) -> Result<Option<PathBuf>, StartError> {
     path.transpose().map_err(StartError::UpgradeSocket)
 }
 
-/// pingora panics where it cannot listen; asked before, the operator gets a sentence.
-fn free(config: &Config, start: Start) -> Result<(), StartError> {
-    let fresh = start == Start::Fresh;
-    // Where another process hands over, what is in use may be its own: `Listening` and `admin::reserve` tell.
-    let taken = |e: &std::io::Error| fresh || e.kind() != std::io::ErrorKind::AddrInUse;
+/// pingora panics where it cannot listen; asked before, the operator gets a sentence. `all`: addresses that are in use count, too.
+fn free(config: &Config, all: bool) -> Result<(), StartError> {
     let addresses = config.listen.iter().map(|l| l.address).chain(config.admin);
     for address in addresses {
         if let Err(source) = std::net::TcpListener::bind(address)
-            && taken(&source)
+            && (all || source.kind() != std::io::ErrorKind::AddrInUse)
         {
             return Err(StartError::Listen { address, source });
         }
@@ -239,8 +261,26 @@ fn free(config: &Config, start: Start) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Takes the admin port's address where there is one; where this process `follows` one that has ended, all addresses must
+/// be free, too.
+fn reserve_admin(config: &Config, follows: bool) -> Result<Option<TcpSocket>, StartError> {
+    // A process that ends may let its audit file go a moment before its sockets.
+    let until = Instant::now() + LETS_GO;
+    while follows && let Err(error) = free(config, true) {
+        if Instant::now() >= until {
+            return Err(error);
+        }
+        std::thread::sleep(FLUSH_EVERY);
+    }
+    let socket = config.admin.map(|address| {
+        let socket = crate::admin::reserve(address);
+        socket.map_err(|source| StartError::Listen { address, source })
+    });
+    socket.transpose()
+}
+
 /// Serves the admin port where there is one. Of two processes the one that serves has it.
-fn serve_admin(config: &Config, reserved: Option<tokio::net::TcpSocket>, live: &Arc<Live>) -> Last {
+fn serve_admin(config: &Config, reserved: Option<TcpSocket>, live: &Arc<Live>) -> Last {
     let live = Arc::clone(live);
     let admin = config.admin.zip(reserved);
     Box::new(move || match admin {

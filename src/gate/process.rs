@@ -262,7 +262,12 @@ impl Live {
     /// It cannot be put into force.
     pub fn new(config: &Config, start: Start) -> Result<Self, StartError> {
         let process = Arc::new(Process::new(config, start)?);
-        let shared = Shared::first(config, Arc::clone(&process))?;
+        let shared = Shared::first(config, Arc::clone(&process)).inspect_err(|_| {
+            if start == Start::Fresh {
+                // Nothing was served, so the file is as the earlier run left it.
+                let _ = process.audit.end(true);
+            }
+        })?;
         Ok(Self {
             process,
             current: ArcSwap::from_pointee(shared),
