@@ -218,7 +218,7 @@ def test_memory_is_enough_for_what_the_limits_allow(overlay):
 
 
 def test_pool_of_held_bodies_is_the_one_computed_with():
-    assert f"HELD_BYTES: usize = {HELD} << 20;" in (ROOT / "src/gate/body.rs").read_text()
+    assert f"HELD_BYTES: usize = {HELD} << 20;" in (ROOT / "src/gate/held.rs").read_text()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
