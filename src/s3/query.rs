@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn query<'a>(raw: &'a [u8]) -> Result<Query<'a>, Cow<'a, [u8]>> {
+    fn query(raw: &[u8]) -> Result<Query<'_>, Cow<'_, [u8]>> {
         let text = |bytes| String::from_utf8(decode(bytes, true).unwrap().into_owned()).unwrap();
         let parameters = pairs(raw).map(|(name, value)| Parameter {
             name: decode(name, true).unwrap(),
@@ -225,7 +225,7 @@ mod tests {
 
         #[test]
         fn each_parameter_is_found(names in proptest::collection::btree_set("[a-c]{0,3}", 0..20), other in "[a-d]{0,3}") {
-            let raw = names.iter().map(|name| format!("&{name}=v{name}")).collect::<String>();
+            let raw = names.iter().map(|name| format!("&{name}=v{name}")).collect::<Vec<_>>().concat();
             let found = query(raw.as_bytes()).unwrap();
             for name in &names {
                 prop_assert_eq!(found.get(name), Some(&*format!("v{name}")));
