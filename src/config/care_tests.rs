@@ -208,6 +208,9 @@ fn environment_is_not_repeated() {
     for text in [
         "store: {endpoint: 'http://h', credentials: {access_key: wJalr/XUtnFEMI/K7+MDENG, secret_key: a}}\n",
         "store: {endpoint: 'http://h', credentials: {access_key: a, secret_key: [wJalr/XUtnFEMI]}}\n",
+        "store: {endpoint: 'http://h', credentials: {wJalr/XUtnFEMI: a}}\n",
+        "store: {endpoint: 'http://h', credentials: {access_key: a, secret_key:wJalr/XUtnFEMI}}\n",
+        "store: {endpoint: 'http://h'}\nclients: [{access_key: a, wJalr/XUtnFEMI: b}]\n",
         "store: {endpoint: 'http://h', region: \"${S}\"}\n",
         "store: {endpoint: 'http://h'}\nrules: [{bucket: a, require: \"${S}\"}]\n",
         "store: {endpoint: 'http://h'}\nrules: [{bucket: a, require: {sse: \"${S}\", key_ids: [\"${S}\"]}}]\n",

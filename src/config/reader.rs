@@ -231,8 +231,15 @@ impl<'t> Node<'t> {
             entries,
             known,
         };
+        // Beside a secret the name itself may be one: `secret_key:text` without its space, or the two swapped.
+        let private = known.contains(&"secret_key");
         for (i, (name, value)) in entries.iter().enumerate() {
-            let node = fields.entry(i, name, value);
+            let shown = if private && !known.contains(&name.as_str()) {
+                "(a name that is not shown)"
+            } else {
+                name
+            };
+            let node = fields.entry(i, shown, value);
             if entries.iter().take(i).any(|(earlier, _)| earlier == name) {
                 node.error("is there twice");
             } else if !known.contains(&name.as_str()) {
