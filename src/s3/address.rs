@@ -254,7 +254,8 @@ fn bucket_of_host<'a>(
         }
     }
     match best {
-        None if names_a_bucket_at_aws(name) => Err(AddressError::ForeignDomain),
+        // `Host` counts there even if no base domain is configured here.
+        None if names_a_bucket_at_aws(name) == Some(true) => Err(AddressError::ForeignDomain),
         // Host names have no case, buckets do, and stores compare domains byte for byte: which bucket they would see is open.
         Some(_) if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
             Err(AddressError::HostCase)
@@ -320,19 +321,22 @@ fn is_administration(path: &[u8]) -> bool {
     ADMINISTRATION.contains(&&path[..end.unwrap_or(path.len())])
 }
 
-/// Whether AWS reads a bucket from this name: there `Host` counts even if no base domain is configured here.
+/// The ends of AWS's names.
+const AWS: [&str; 4] = [
+    ".amazonaws.com",
+    ".amazonaws.com.cn",
+    ".amazonaws.eu",
+    ".api.aws",
+];
+
+/// Whether a name is one of AWS's, and then whether AWS reads a bucket from it.
 ///
 /// Path style are `s3.amazonaws.com`, `s3.REGION...`, `s3-REGION...`, `s3-fips.dualstack.REGION...`: "s3" comes first and only there.
-fn names_a_bucket_at_aws(name: &str) -> bool {
+pub(super) fn names_a_bucket_at_aws(name: &str) -> Option<bool> {
     let lower = name.to_ascii_lowercase();
-    let Some(labels) = lower
-        .strip_suffix(".amazonaws.com")
-        .or_else(|| lower.strip_suffix(".amazonaws.com.cn"))
-    else {
-        return false;
-    };
+    let labels = AWS.iter().find_map(|end| lower.strip_suffix(end))?;
     let mut labels = labels.split('.').map(|label| label.starts_with("s3"));
-    labels.next() != Some(true) || labels.any(|s3| s3)
+    Some(labels.next() != Some(true) || labels.any(|s3| s3))
 }
 
 fn is_port(text: &str) -> bool {

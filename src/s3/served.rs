@@ -1,16 +1,6 @@
 //! Which hosts requests may name: `Host` goes to the store as it came, so a host is served only where it is known what the store reads in it.
 
-use super::address::{AddressError, host_name, named_host, stands_inside};
-
-/// The ends of the names of stores that take any other `Host` for the name of a bucket
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>, <https://cloud.google.com/storage/docs/request-endpoints#cname>).
-const ANY_HOST: [&str; 5] = [
-    "amazonaws.com",
-    "amazonaws.com.cn",
-    "amazonaws.eu",
-    "api.aws",
-    "storage.googleapis.com",
-];
+use super::address::{AddressError, host_name, named_host, names_a_bucket_at_aws, stands_inside};
 
 /// The hosts that are served.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +77,7 @@ impl Served {
             {
                 Err(AddressError::BelowTheStore)
             }
-            Store::AnyHost if !below_domain && !reads_any_host(name) => {
+            Store::AnyHost if !below_domain && names_a_bucket_at_aws(name) != Some(false) => {
                 Err(AddressError::BucketByHost)
             }
             _ => Ok(()),
@@ -100,9 +90,11 @@ fn is_below(name: &str, domain: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
+/// Whether a store of this name takes any `Host` that is not its own for the name of a bucket: Amazon S3 does
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>), and Google Cloud Storage
+/// (<https://cloud.google.com/storage/docs/request-endpoints#cname>).
 fn reads_any_host(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ANY_HOST.iter().any(|end| is_below(&name, end))
+    names_a_bucket_at_aws(name).is_some() || is_below(&name.to_ascii_lowercase(), "googleapis.com")
 }
 
 #[cfg(test)]
@@ -220,8 +212,20 @@ mod tests {
             "localhost:8080",
             "127.0.0.1",
             "amazonaws.com.evil",
+            "b.s3.us-east-1.amazonaws.com",
+            "b.s3.us-east-1.api.aws",
+            "b.s3.eusc-de-east-1.amazonaws.eu",
         ] {
             assert_eq!(check(&aws, host), Err(AddressError::BucketByHost), "{host}");
+        }
+        let google = served(&[], &[], "storage.googleapis.com");
+        assert_eq!(check(&google, "b.storage.googleapis.com"), Ok(()));
+        for host in ["vault.example.com", "b.storage.us-east1.rep.googleapis.com"] {
+            assert_eq!(
+                check(&google, host),
+                Err(AddressError::BucketByHost),
+                "{host}"
+            );
         }
     }
 }
