@@ -36,8 +36,7 @@ pub struct Stamp<'a> {
 
 /// Appends the event's line, its newline included. Every fixed name is in it, `null` where it is absent.
 ///
-/// Text is written as it is, controls and line separators escaped. What is not UTF-8 becomes U+FFFD; for a key
-/// `key_bytes` then has all of it, percent-encoded.
+/// Text is written as it is, controls and line separators escaped. What is not UTF-8 becomes U+FFFD; a key is always UTF-8.
 pub fn write_line(event: &Event<'_>, stamp: Stamp<'_>, clock: &mut TimeText, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"time\":\"");
     clock.write(event.time, out);
@@ -56,16 +55,6 @@ pub fn write_line(event: &Event<'_>, stamp: Stamp<'_>, clock: &mut TimeText, out
     );
     text(out, name!("bucket"), event.bucket);
     bytes(out, name!("key"), event.key);
-    if let Some(key) = event.key
-        && std::str::from_utf8(key).is_err()
-    {
-        out.extend_from_slice(name!("key_bytes").as_bytes());
-        out.push(b'"');
-        for piece in percent_encoding::percent_encode(key, percent_encoding::NON_ALPHANUMERIC) {
-            out.extend_from_slice(piece.as_bytes());
-        }
-        out.push(b'"');
-    }
     let method = Some(event.method).filter(|method| !method.is_empty());
     text(
         out,

@@ -12,6 +12,7 @@ pub mod glob;
 mod limits;
 mod listen;
 mod masked;
+mod nearest;
 mod notes;
 mod places;
 mod policies;

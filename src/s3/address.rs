@@ -223,6 +223,7 @@ fn bucket_of_host<'a>(
     if !name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        || name.starts_with('.')
         || name.ends_with('.')
     {
         return Err(AddressError::Host);
@@ -232,24 +233,9 @@ fn bucket_of_host<'a>(
     }
     let mut best: Option<(usize, &str)> = None;
     for domain in domains {
-        let domain = domain.trim_start_matches('.');
-        let Some(at) = name.len().checked_sub(domain.len()) else {
-            continue;
-        };
-        if domain.is_empty()
-            || !name.is_char_boundary(at)
-            || !name[at..].eq_ignore_ascii_case(domain)
+        if let Some(label) = below(name, domain)
+            && best.is_none_or(|(length, _)| domain.len() > length)
         {
-            continue;
-        }
-        let Some(label) = (if at == 0 {
-            Some("")
-        } else {
-            name[..at].strip_suffix('.')
-        }) else {
-            continue;
-        };
-        if best.is_none_or(|(length, _)| domain.len() > length) {
             best = Some((domain.len(), label));
         }
     }
@@ -268,11 +254,23 @@ fn bucket_of_host<'a>(
     }
 }
 
+/// What stands before a domain in a host's name: nothing where it is the domain itself, `None` where it is not below it.
+pub(super) fn below<'a>(name: &'a str, domain: &str) -> Option<&'a str> {
+    let (labels, end) = name.split_at_checked(name.len().checked_sub(domain.len())?)?;
+    if domain.is_empty() || !end.eq_ignore_ascii_case(domain) {
+        None
+    } else if labels.is_empty() {
+        Some(labels)
+    } else {
+        labels.strip_suffix('.')
+    }
+}
+
 /// Whether a base domain stands in a host anywhere but at its end. Some stores cut the bucket off at the first place where they find it.
 ///
 /// A domain of one label is left out: the store's own name may be one (`minio`), and a namespace's too.
 pub(super) fn stands_inside(name: &str, domain: &str) -> bool {
-    let domain = domain.trim_start_matches('.').as_bytes();
+    let domain = domain.as_bytes();
     if !domain.contains(&b'.') || name.len() <= domain.len() {
         return false;
     }
@@ -321,21 +319,24 @@ fn is_administration(path: &[u8]) -> bool {
     ADMINISTRATION.contains(&&path[..end.unwrap_or(path.len())])
 }
 
-/// The ends of AWS's names.
+/// What AWS's names are below.
 const AWS: [&str; 4] = [
-    ".amazonaws.com",
-    ".amazonaws.com.cn",
-    ".amazonaws.eu",
-    ".api.aws",
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "api.aws",
 ];
 
 /// Whether a name is one of AWS's, and then whether AWS reads a bucket from it.
 ///
 /// Path style are `s3.amazonaws.com`, `s3.REGION...`, `s3-REGION...`, `s3-fips.dualstack.REGION...`: "s3" comes first and only there.
 pub(super) fn names_a_bucket_at_aws(name: &str) -> Option<bool> {
-    let lower = name.to_ascii_lowercase();
-    let labels = AWS.iter().find_map(|end| lower.strip_suffix(end))?;
-    let mut labels = labels.split('.').map(|label| label.starts_with("s3"));
+    let labels = AWS.iter().find_map(|domain| below(name, domain))?;
+    let mut labels = labels.split('.').map(|label| {
+        label
+            .get(..2)
+            .is_some_and(|start| start.eq_ignore_ascii_case("s3"))
+    });
     Some(labels.next() != Some(true) || labels.any(|s3| s3))
 }
 

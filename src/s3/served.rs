@@ -1,6 +1,8 @@
 //! Which hosts requests may name: `Host` goes to the store as it came, so a host is served only where it is known what the store reads in it.
 
-use super::address::{AddressError, host_name, named_host, names_a_bucket_at_aws, stands_inside};
+use super::address::{
+    AddressError, below, host_name, named_host, names_a_bucket_at_aws, stands_inside,
+};
 
 /// The hosts that are served.
 #[derive(Clone, Debug, Default)]
@@ -65,15 +67,18 @@ impl Served {
             };
         };
         let name = host_name(host);
-        let below_domain = self.domains.iter().any(|domain| is_below(name, domain));
+        let below_domain = self
+            .domains
+            .iter()
+            .any(|domain| below(name, domain).is_some());
         if !self.hosts.is_empty() && !below_domain && !self.hosts.iter().any(|one| one == name) {
             return Err(AddressError::HostNotServed);
         }
         match &self.store {
             Store::Named(own)
                 if !below_domain
-                    && !name.eq_ignore_ascii_case(own)
-                    && (is_below(&name.to_ascii_lowercase(), own) || stands_inside(name, own)) =>
+                    && (below(name, own).is_some_and(|label| !label.is_empty())
+                        || stands_inside(name, own)) =>
             {
                 Err(AddressError::BelowTheStore)
             }
@@ -85,16 +90,11 @@ impl Served {
     }
 }
 
-fn is_below(name: &str, domain: &str) -> bool {
-    name.strip_suffix(domain)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
 /// Whether a store of this name takes any `Host` that is not its own for the name of a bucket: Amazon S3 does
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>), and Google Cloud Storage
 /// (<https://cloud.google.com/storage/docs/request-endpoints#cname>).
 fn reads_any_host(name: &str) -> bool {
-    names_a_bucket_at_aws(name).is_some() || is_below(&name.to_ascii_lowercase(), "googleapis.com")
+    names_a_bucket_at_aws(name).is_some() || below(name, "googleapis.com").is_some()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::FormError;
 use crate::s3::address::{AddressError, check_key};
-use crate::s3::extension::{REPLICATION_STATUS, is_extension};
+use crate::s3::extension::is_foreign;
 use crate::s3::xml::{Tagging, XML_BYTES};
 
 /// What S3 puts the file's name in place of.
@@ -249,7 +249,7 @@ fn headers(fields: &[Field]) -> Result<Headers, FormError> {
     let mut headers = HeaderMap::new();
     let mut tags = Vec::new();
     for field in fields {
-        if is_extension(&field.name) || field.name == REPLICATION_STATUS {
+        if is_foreign(field.name.as_bytes()) {
             return Err(FormError::Extension(field.name.clone()));
         }
         if is_trimmed(&field.name, &field.value) {

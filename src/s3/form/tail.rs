@@ -2,7 +2,7 @@
 
 use super::boundary::find_on;
 use super::{Boundary, FormError, disposition};
-use crate::s3::extension::{REPLICATION_STATUS, is_extension};
+use crate::s3::extension::is_foreign;
 
 /// The longest header block of a part after the file.
 const MAX_HEAD: usize = 4096;
@@ -89,7 +89,7 @@ impl Tail {
                         };
                     };
                     let head = disposition::parse(self.held.get(at..end).unwrap_or_default())?;
-                    if is_extension(&head.name) || head.name == REPLICATION_STATUS {
+                    if is_foreign(head.name.as_bytes()) {
                         return Err(FormError::Extension(head.name));
                     }
                     if decides(&head.name) {

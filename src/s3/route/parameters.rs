@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Query, RequestHead, RouteError, operation};
 use crate::s3::address::{AddressError, is_id};
-use crate::s3::extension::{REPLICATION_STATUS, is_extension};
+use crate::s3::extension::is_foreign;
 use crate::s3::query::{Parameter, decode, pairs};
 
 /// More pairs than any client sends.
@@ -30,15 +30,6 @@ enum Meaning {
     /// A sub-resource of one store alone.
     Foreign,
     Unknown,
-}
-
-fn is_foreign(name: &[u8]) -> bool {
-    name.get(..2)
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"x-"))
-        && std::str::from_utf8(name).is_ok_and(|name| {
-            let name = name.to_ascii_lowercase();
-            is_extension(&name) || name == REPLICATION_STATUS
-        })
 }
 
 fn meaning(name: &[u8]) -> Meaning {

@@ -61,7 +61,7 @@ pub(super) fn check(head: &RequestHead<'_>) -> Result<Seen, RouteError> {
                     "x-amz-replication-status is for stores that replicate; remove it from a write",
                 ));
             }
-            name if is_extension(name) => {
+            name if is_extension(name.as_bytes()) => {
                 return Err(RouteError::NotImplemented(
                     "this header is an extension of single stores (x-minio-*, x-rgw-*, x-goog-* ..., snowball); remove it",
                 ));
