@@ -178,6 +178,47 @@ def test_field_with_the_name_of_a_file_is_refused(gate, fake, bucket, filename):
     assert [s for s in fake.seen if s.complete] == []
 
 
+def raw_form(*parts: tuple[str, str], after: str = "") -> bytes:
+    """Each with its headers as they are given."""
+    body = "".join(f"--{BOUNDARY}\r\n{head}\r\n\r\n{value}\r\n" for head, value in parts)
+    return (body + f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\njunk\r\n{after}--{BOUNDARY}--\r\n').encode()
+
+
+NAMED = "Content-Disposition: form-data; name="
+KEY = (f'{NAMED}"key"', "open/k")
+HIDDEN_KEY = f'{NAMED}"key"\r\n\r\nsecret/k\r\n'
+#: What stores' own readers take for another key, or for none of the file that is looked at here.
+READ_DIFFERENTLY = {
+    "white space behind a boundary": raw_form(KEY, after=f"--{BOUNDARY} \r\n{HIDDEN_KEY}"),
+    "tab behind a boundary": raw_form(KEY, after=f"--{BOUNDARY}\t\r\n{HIDDEN_KEY}"),
+    "boundary behind LF": raw_form(KEY, after=f"x\n--{BOUNDARY}\r\n{HIDDEN_KEY}"),
+    "after the last boundary": raw_form(KEY, after=f"--{BOUNDARY}--\r\n--{BOUNDARY}\r\n{HIDDEN_KEY}"),
+    "File": raw_form(KEY, (f'{NAMED}"File"; filename="x"', "junk"), (f'{NAMED}"x-minio-fanout-list"', '{"key":"secret/k"}')),
+    "; within quotes": raw_form(KEY, (f'{NAMED}"x;name=key;y"', "secret/k")),
+    "; within a file's name": raw_form(KEY, after=f'--{BOUNDARY}\r\n{NAMED}"zz"; filename="x; name=file; y"\r\n\r\nDATA\r\n'),
+    "file's name first": raw_form(KEY, ('Content-Disposition: form-data; filename="x; name=key; y"; name="zz"', "secret/k")),
+    "NAME": raw_form(('Content-Disposition: form-data; NAME="key"', "open/k"), KEY),
+    "no quotes": raw_form((f"{NAMED}key", "open/k")),
+    "byte order mark": raw_form((KEY[0], "\ufeffsecret/k")),
+    "charset": raw_form((f"Content-Type: text/plain; charset=iso-2022-jp\r\n{KEY[0]}", "s\x1b(Becret/k")),
+    "bytes beyond a charset": raw_form((f"Content-Type: text/plain; charset=iso-8859-1\r\n{KEY[0]}", "open/\u00e4")),
+}
+
+
+@pytest.mark.parametrize("how", READ_DIFFERENTLY)
+def test_forms_that_stores_read_differently_are_refused(gate, fake, how):
+    answer = post(gate.address, "split", READ_DIFFERENTLY[how])
+    assert answer.status == 400, answer
+    assert [s for s in fake.seen if s.complete] == []
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8", "; charset=US-ASCII", '; charset="ISO-8859-1"'])
+def test_charsets_that_clients_send(gate, fake, charset):
+    """aiohttp and Apache's client name one in each field."""
+    assert post(gate.address, "split", raw_form((f"Content-Type: text/plain{charset}\r\n{KEY[0]}", "open/k"))).status == 200
+    assert fake.last().complete
+
+
 def test_form_in_small_pieces(gate, fake):
     body = form([*FIELDS, SSE_FIELD], b"x" * 500)
     with Wire(gate.address) as wire:

@@ -287,7 +287,7 @@ def test_a_thousand_idle_connections(gates, fake):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.mark.parametrize("files, most", [(256, 96), (64, 16)])
+@pytest.mark.parametrize("files, most", [(256, 64), (64, 11)])
 def test_clients_do_not_take_all_the_files(scratch, fake, files, most):
     """Below any limit of the configuration the admin port answers, and so does the store, when the system allows few open files."""
     proxy = Sealgate(scratch / f"files-{files}", fake.endpoint, OPEN)

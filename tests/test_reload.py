@@ -30,6 +30,27 @@ def test_change_while_a_successor_waits(own):
         successor.stop(10)
 
 
+def test_a_file_that_is_being_written(own):
+    """An editor or a copy writes it in pieces: the first of them says less than is meant."""
+    proxy = own(rules=STRICT)
+    text = proxy.config_file.read_text()
+    half = text.replace("require: any", "")
+    assert half != text
+    for i in range(6):
+        with proxy.config_file.open("w") as file:
+            file.write(half)
+            file.flush()
+            end = time.monotonic() + 0.3
+            while time.monotonic() < end:
+                assert put(proxy) == 403
+            file.seek(0)
+            file.write(text + f"# {i}\n")
+        time.sleep(0.25)
+    in_force(proxy, 2)
+    assert put(proxy) == 403
+    assert proxy.metric("sealgate_config_reloads_total", result="refused") == 0
+
+
 def padded(last: dict, count: int = 6000) -> list:
     """Rules that take a while to read, and one that matters."""
     return [{"bucket": f"pad{i}", "require": "AES256"} for i in range(count)] + [last]

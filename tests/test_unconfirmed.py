@@ -723,6 +723,59 @@ def test_who_leaves_is_told_from_a_store_that_drops_the_rest(fake_gate, fake):
     assert fake_gate.metric("sealgate_store_unconfirmed_total") == before
 
 
+def test_who_leaves_before_a_store_that_closes_at_once(fake_gate, fake):
+    """A proxy before the store, that drops what its client does not end; the store had the whole document, and completes."""
+    def closes(link, seen):
+        while link._more():
+            pass
+        return False
+
+    fake.behave = closes
+    before = fake_gate.metric("sealgate_store_unconfirmed_total")
+    fake_gate.mark()
+    with Wire(fake_gate.address) as wire:
+        wire.send("POST /locked/k?uploadId=u HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n<x/>")
+    line = fake_gate.audit_new()[0]
+    assert (line["status"], line["decision"], line["reason"]) == (501, "error", "unconfirmed"), line
+    assert "may have completed the upload" in line["error"]
+    assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + 1
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_an_answer_that_breaks_off_after_its_head(fake_gate, fake, leaves, confirmed):
+    """Its head has said that something was written; what that is like is looked at."""
+    def own(link, seen):
+        if confirmed and seen.method == "HEAD":
+            return respond(link, "200 OK", "x-amz-version-id: v9", "x-amz-server-side-encryption: AES256", seen=seen)
+        return Versioned()(link, seen)
+
+    class Broken(Plain):
+        def __call__(self, link, seen):
+            if seen["user-agent"] == "sealgate":
+                return super().__call__(link, seen)
+            self.reads(link, seen)
+            link.send('HTTP/1.1 200 OK\r\nETag: "mine"\r\nx-amz-version-id: v9\r\nContent-Length: 50\r\n\r\n<')
+            time.sleep(0.3)
+            return False
+
+    fake.behave = Broken(whole, own)
+    before = fake_gate.metric("sealgate_store_unconfirmed_total")
+    fake_gate.mark()
+    with Wire(fake_gate.address) as wire:
+        wire.send(COPY)
+        if not leaves:
+            assert wire.answer().status == (503 if confirmed else 501)
+    line = fake_gate.audit_new()[0]
+    if confirmed:
+        assert line["reason"] in ("store", "client") and fake.behave.deleted == [], line
+        assert fake_gate.metric("sealgate_store_unconfirmed_total") == before
+    else:
+        assert (line["status"], line["reason"]) == (501, "unconfirmed"), line
+        assert fake.behave.deleted == ["/locked/k?versionId=v9"]
+        assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + 1
+
+
 def test_what_is_reported_only_is_so_of_who_leaves(fake_gate, fake):
     reads, request, _ = LEAVES["aws-chunked"]
     fake.behave = Plain(reads)

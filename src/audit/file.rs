@@ -65,6 +65,8 @@ pub struct AuditFile {
     unclean: bool,
     /// The run that handed over has not ended yet, as far as is known.
     follows: bool,
+    /// Files that were rotated away since, the oldest first: that run may still hold the lock of one, and then no other.
+    followed: Vec<File>,
     ended: bool,
 }
 
@@ -128,6 +130,7 @@ impl AuditFile {
             lost: 0,
             unclean: false,
             follows: regular && others == Others::Share,
+            followed: Vec::new(),
             ended: false,
         };
         if others == Others::Share {

@@ -223,18 +223,39 @@ fn a_mark_goes_whoever_holds_the_lock() {
 
 #[test]
 fn a_run_that_hands_over_and_is_killed_is_told() {
-    let folder = Folder::new("handed");
-    let (mut old, _) = folder.open(SMALL);
-    old.share();
-    let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
-    new.look().unwrap();
-    assert!(!new.take_unclean(), "it lives");
-    old.write(b"1\n").unwrap();
-    drop(old);
-    new.look().unwrap();
-    assert!(new.take_unclean());
-    new.look().unwrap();
-    assert!(!new.take_unclean(), "once");
+    for (rotations, notices) in [(0, true), (1, true), (2, true), (1, false), (2, false)] {
+        for killed in [true, false] {
+            let folder = Folder::new("handed");
+            let (mut old, _) = folder.open(SMALL);
+            old.share();
+            let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+            new.look().unwrap();
+            old.write(b"1\n").unwrap();
+            for _ in 0..rotations {
+                new.rotate(SystemTime::now()).unwrap();
+                new.look().unwrap();
+                if notices {
+                    old.look().unwrap();
+                }
+                new.look().unwrap();
+                new.write(b"2\n").unwrap();
+            }
+            assert!(!new.take_unclean(), "it lives");
+            if !killed {
+                old.look().unwrap();
+                old.end().unwrap();
+            }
+            drop(old);
+            new.look().unwrap();
+            let case = format!("{rotations} rotations, noticed: {notices}");
+            assert_eq!(new.take_unclean(), killed, "{case}");
+            new.look().unwrap();
+            assert!(!new.take_unclean(), "once");
+            new.end().unwrap();
+            drop(new);
+            assert!(!folder.open(SMALL).1, "the new one ended well: {case}");
+        }
+    }
 }
 
 #[test]

@@ -368,6 +368,16 @@ fn host(text: &str) -> Result<String, String> {
     }
 }
 
+/// Whether one of two names is below the other.
+fn is_within(one: &str, other: &str) -> bool {
+    let below = |inner: &str, outer: &str| {
+        inner
+            .strip_suffix(outer)
+            .is_some_and(|labels| labels.ends_with('.'))
+    };
+    below(one, other) || below(other, one)
+}
+
 fn base_domains(fields: &Fields<'_>) -> Vec<String> {
     let mut domains = Vec::new();
     for node in fields.get("base_domains").iter().flat_map(Node::items) {
@@ -376,8 +386,20 @@ fn base_domains(fields: &Fields<'_>) -> Vec<String> {
         };
         if domains.contains(&domain) {
             node.error("is there twice");
+        } else if let Some(other) = domains.iter().find(|other| is_within(&domain, other)) {
+            node.error(format!(
+                "and {other} stand within each other: stores differ on which one a host is below; keep one"
+            ));
         }
         domains.push(domain);
+    }
+    if let Some(node) = fields.get("base_domains")
+        && fields.get("hosts").is_none()
+    {
+        node.warn(
+            "stands without hosts, so that requests may name any other host, too, and Ceph RGW takes one that it does not know for a bucket: \
+             list the other names and addresses that clients use in hosts",
+        );
     }
     domains
 }

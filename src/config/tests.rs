@@ -375,6 +375,14 @@ fn single_errors() {
         ),
         ("base_domains: [-x]", "is not a host name"),
         ("base_domains: [a.b, A.B]", "is there twice"),
+        (
+            "base_domains: [a.b, x.a.b]",
+            "and a.b stand within each other",
+        ),
+        (
+            "base_domains: [x.a.b, a.b]",
+            "and x.a.b stand within each other",
+        ),
         ("hosts: ['a:80']", "is not a host name or address"),
         (
             "trusted_proxies: [10.0.0.0/40]",

@@ -105,7 +105,7 @@ impl Own {
         })
     }
 
-    /// Asks. What is asked must bear being asked twice: a kept connection may turn out to be closed.
+    /// Asks. What changes something takes a new connection: a kept one may turn out to be closed, and the store may have done it.
     ///
     /// # Errors
     /// There is no whole answer.
@@ -113,7 +113,8 @@ impl Own {
         let bytes = self.written(question)?;
         let to_head = question.method == "HEAD";
         let asked = async {
-            if let Some(mut stream) = store.kept()
+            if to_head
+                && let Some(mut stream) = store.kept()
                 && let Ok((told, keep)) = exchange(&mut stream, &bytes, to_head).await
             {
                 if keep {

@@ -28,13 +28,13 @@ impl Files {
             },
         };
         let wanted = [connections, requests].map(|limit| limit.unwrap_or(u64::MAX));
-        if let (Some(most), Some(half)) = (files.most, files.half())
-            && wanted.iter().any(|wanted| *wanted > half)
+        if let (Some(most), Some(share)) = (files.most, files.share())
+            && wanted.iter().any(|wanted| *wanted > share)
         {
             tracing::warn!(
                 files = most,
-                connections = half,
-                requests = half,
+                connections = share,
+                requests = share,
                 "limits.connections or limits.requests asks for more open files than the system allows, so fewer of both are taken; raise the limit (`ulimit -n`, LimitNOFILE) or lower them"
             );
         }
@@ -44,16 +44,16 @@ impl Files {
     /// A limit on connections, or on requests, as far as there are files for it.
     #[must_use]
     pub fn bound(self, limit: Option<u64>) -> Option<u64> {
-        match (limit, self.half()) {
-            (Some(limit), Some(half)) => Some(limit.min(half)),
-            (limit, half) => limit.or(half),
+        match (limit, self.share()) {
+            (Some(limit), Some(share)) => Some(limit.min(share)),
+            (limit, share) => limit.or(share),
         }
     }
 
-    /// Half for clients, half for what their requests take at the store.
-    fn half(self) -> Option<u64> {
+    /// A third for clients, one for what their requests take at the store, one for the looks at what they have written there.
+    fn share(self) -> Option<u64> {
         self.most
-            .map(|most| (most - KEPT_BACK.min(most / 2)).div_ceil(2))
+            .map(|most| (most - KEPT_BACK.min(most / 2)).div_ceil(3))
     }
 }
 
@@ -63,11 +63,11 @@ mod tests {
 
     #[test]
     fn some_are_kept_back() {
-        for (files, half) in [(1024, 480), (64, 16), (1, 1), (20_064, 10_000)] {
+        for (files, share) in [(1024, 320), (64, 11), (1, 1), (30_064, 10_000)] {
             let files = Files { most: Some(files) };
-            assert_eq!(files.bound(Some(10_000)), Some(half));
+            assert_eq!(files.bound(Some(10_000)), Some(share));
             assert_eq!(files.bound(Some(1)), Some(1));
-            assert_eq!(files.bound(None), Some(half));
+            assert_eq!(files.bound(None), Some(share));
         }
         let unbounded = Files { most: None };
         assert_eq!(unbounded.bound(Some(10_000)), Some(10_000));

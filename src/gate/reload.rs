@@ -2,8 +2,9 @@
 //!
 //! Files are looked at once a second by what `stat` says of what their path leads to, so that a swapped symbolic link is
 //! seen as well as a written file (Kubernetes swaps one to update a `ConfigMap`). What they are compared with was taken by
-//! the reading itself, of each file before it was read: no change is missed, however long that or the start took. A
-//! configuration with an error changes nothing, and is read again once a file that it names changes or appears.
+//! the reading itself, of each file before it was read: no change is missed, however long that or the start took. It is read once two
+//! looks find the same, so that a file which is being written is not taken for whole. A configuration with an error changes nothing,
+//! and is read again once a file that it names changes or appears.
 
 use std::{
     path::PathBuf,
@@ -20,8 +21,11 @@ use crate::{
     config::{Config, Stamps, stamp},
 };
 
-/// How often files are looked at.
+/// How often files are looked at, and how long after a change for the second time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// A file that never rests is read after so many looks.
+const MOST_LOOKS: u8 = 10;
 
 /// Has the configuration read again.
 #[derive(Clone, Debug)]
@@ -67,21 +71,36 @@ impl Reloader {
     /// Watches until the process ends, on a thread of its own.
     pub fn start(mut self) {
         std::thread::spawn(move || {
+            // What the last look found, where that was a change, and how many found another one.
+            let mut found = None;
+            let mut looks = 0;
             loop {
-                match self.asked.recv_timeout(LOOK_EVERY) {
+                let next = found.as_ref().map_or(LOOK_EVERY, |_| LOOK_AGAIN);
+                match self.asked.recv_timeout(next) {
                     Ok(()) => self.reload(),
-                    Err(RecvTimeoutError::Timeout) if self.again || self.changed() => {
-                        self.reload();
+                    Err(RecvTimeoutError::Timeout) => {
+                        let now = self.look();
+                        let changed = now != self.seen;
+                        if changed && found.as_ref() != Some(&now) && looks < MOST_LOOKS {
+                            found = Some(now);
+                            looks += 1;
+                            continue;
+                        }
+                        if changed || self.again {
+                            self.reload();
+                        }
                     }
-                    Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
+                found = None;
+                looks = 0;
             }
         });
     }
 
-    fn changed(&self) -> bool {
-        self.seen.iter().any(|(path, seen)| stamp(path) != *seen)
+    fn look(&self) -> Stamps {
+        let paths = self.seen.keys();
+        paths.map(|path| (path.clone(), stamp(path))).collect()
     }
 
     fn reload(&mut self) {

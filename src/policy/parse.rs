@@ -3,8 +3,8 @@
 mod condition;
 
 use super::document::{
-    Clause, Condition, Document, Effect, MAX_BYTES, PrincipalClause, PrincipalEntry, PrincipalKind,
-    Principals, Scalar, Statement, Version,
+    Clause, Document, Effect, MAX_BYTES, PrincipalClause, PrincipalEntry, PrincipalKind,
+    Principals, Statement, Version,
 };
 use super::issue::{Issue, IssueKind, Issues};
 use super::json::{self, Json, JsonError, Node};

@@ -266,12 +266,11 @@ pub(super) fn below<'a>(name: &'a str, domain: &str) -> Option<&'a str> {
     }
 }
 
-/// Whether a base domain stands in a host anywhere but at its end. Some stores cut the bucket off at the first place where they find it.
-///
-/// A domain of one label is left out: the store's own name may be one (`minio`), and a namespace's too.
+/// Whether a domain stands in a host anywhere but at its end. Some stores cut the bucket off at the first place where they find it, and
+/// versitygw whatever comes behind it.
 pub(super) fn stands_inside(name: &str, domain: &str) -> bool {
     let domain = domain.as_bytes();
-    if !domain.contains(&b'.') || name.len() <= domain.len() {
+    if name.len() <= domain.len() {
         return false;
     }
     let at = |start: usize| {
@@ -280,7 +279,9 @@ pub(super) fn stands_inside(name: &str, domain: &str) -> bool {
             .is_some_and(|part| part.eq_ignore_ascii_case(domain))
     };
     let last = name.len() - domain.len();
-    at(0) || (1..last).any(|start| name.as_bytes()[start - 1] == b'.' && at(start))
+    // One label at the begin may be a bucket's, or what a bucket begins with.
+    (domain.contains(&b'.') && at(0))
+        || (1..last).any(|start| name.as_bytes()[start - 1] == b'.' && at(start))
 }
 
 /// A host without its port; an IPv6 address keeps its brackets.

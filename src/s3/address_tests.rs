@@ -249,8 +249,21 @@ fn hosts_that_stores_read_differently_are_refused() {
     for host in ["Some.Host.test:1234", "xexample.test"] {
         assert_eq!(at("/b/k", host).unwrap(), some("b", "k"), "{host}");
     }
-    let one = ["minio".to_owned()];
-    assert!(parse(b"/b/k", Some("gate.minio.svc.local"), &one).is_ok());
+    // versitygw cuts the bucket off before the first ".gw", whatever comes behind it.
+    let one = ["gw".to_owned()];
+    for host in [
+        "vault.gw.x",
+        "vault.gw.public.gw",
+        "vault.gway",
+        "a.gwx.b.gw",
+    ] {
+        let told = parse(b"/b/k", Some(host), &one);
+        assert_eq!(told.unwrap_err(), AddressError::HostTwoWays, "{host}");
+    }
+    for host in ["gw", "gw.test", "b.gw:80", "gw-1.gw", "gw.gw"] {
+        assert!(parse(b"/b/k", Some(host), &one).is_ok(), "{host}");
+    }
+    assert_eq!(at("/b/k", ".s3.example.test"), Err(AddressError::Host));
 }
 
 #[test]

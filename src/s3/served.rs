@@ -78,7 +78,8 @@ impl Served {
             Store::Named(own)
                 if !below_domain
                     && (below(name, own).is_some_and(|label| !label.is_empty())
-                        || stands_inside(name, own)) =>
+                        // A name of one label may be a namespace's, too: `gate.minio.svc`.
+                        || (own.contains('.') && stands_inside(name, own))) =>
             {
                 Err(AddressError::BelowTheStore)
             }

@@ -95,7 +95,7 @@ impl AuditFile {
         let length = self.file.metadata()?.len();
         // A run that hands over and has ended left its note; the next end is this run's.
         let was_locked = self.locked;
-        self.locked = was_locked || lock(&self.file);
+        self.locked = was_locked || (self.is_let_go() && lock(&self.file));
         if self.locked {
             match take_mark(&self.path, length) {
                 Ok(Some(_)) => self.follows = false,
@@ -118,6 +118,13 @@ impl AuditFile {
             let half = u64::try_from(half).unwrap_or(0);
             self.see(meta.len().saturating_sub(half));
         }
+    }
+
+    /// Whether the run that handed over holds none of the files that were rotated away. It takes the next one's lock before it lets
+    /// go of one, so that looking at the oldest first misses none.
+    fn is_let_go(&mut self) -> bool {
+        self.followed.retain(|file| !lock(file));
+        self.followed.is_empty()
     }
 
     fn see(&mut self, length: u64) {
@@ -162,8 +169,13 @@ impl AuditFile {
             self.file = file;
             self.locked = lock(&self.file);
         } else {
-            self.locked = lock(&file);
+            self.locked = !self.follows && lock(&file);
             let old = std::mem::replace(&mut self.file, file);
+            if self.follows
+                && let Ok(old) = old.try_clone()
+            {
+                self.followed.push(old);
+            }
             // Emptied and deleted: from its begin.
             let (at, lines) = self.seen[0];
             let at = if at > before.len() { 0 } else { at };
@@ -177,7 +189,7 @@ impl AuditFile {
         self.path = path;
         self.size = meta.len();
         self.begun = begun(&meta);
-        if !self.locked && self.turns.is_none() {
+        if !self.locked && !self.follows && self.turns.is_none() {
             tracing::error!(
                 file = %self.named.display(),
                 "another process writes the audit file; give each its own audit.file"

@@ -32,10 +32,16 @@ impl Exchange<'_> {
     ) -> Result<(), Fault> {
         let raw = &self.heard[..head.len];
         let mut answered = Answered::of(raw);
-        let Some(start) = self.hold(head).await? else {
-            return Ok(());
+        // Where the rest of the answer does not come, its head has said that something was written.
+        let broken = match self.hold(head).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(start)) => {
+                answered.body = self.held_body(head, start)?;
+                None
+            }
+            Err(fault @ Fault::Unconfirmed(_)) => return Err(fault),
+            Err(fault) => Some(fault),
         };
-        answered.body = self.held_body(head, start)?;
         let ctx = &mut *self.request.ctx;
         ctx.sse_confirmed = None;
         let finding = confirm::look(self.request.shared, ctx, demanded, &answered).await;
@@ -43,16 +49,20 @@ impl Exchange<'_> {
         let (why, shown) = match finding {
             Finding::Confirmed(kind) => {
                 ctx.sse_confirmed = Some(kind.as_str());
-                return self.complete();
+                return self.complete_unless(broken);
             }
-            Finding::Later | Finding::NothingWritten => return self.complete(),
+            Finding::Later | Finding::NothingWritten => return self.complete_unless(broken),
             Finding::Unencrypted(why) => (why, true),
             Finding::Unconfirmed(why) => (why, false),
         };
         confirm::act(self.request.shared, ctx, demanded, &answered, why, shown)
             .await
             .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
-        self.complete()
+        self.complete_unless(broken)
+    }
+
+    fn complete_unless(&mut self, broken: Option<Fault>) -> Result<(), Fault> {
+        broken.map_or_else(|| self.complete(), Err)
     }
 
     /// Whether a client cannot tell the end of the answer from one that is broken off: HTTP/1.0 knows no chunks.

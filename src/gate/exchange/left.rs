@@ -3,7 +3,8 @@
 //! A store may write before it has the whole body: at the last chunk of `aws-chunked`, at a form's last boundary, at the
 //! end of an XML document, for a copy at once. So who withholds a byte and leaves must not hide a write. The store is told
 //! that no more comes, as the end of its connection would, and what it answers then is looked at as ever. One that ends
-//! without an answer has dropped a body that was not whole.
+//! without an answer has dropped a body that was not whole; but the end of a document may have been all that was missing of it, and
+//! a proxy before the store that closes at once does not stop it from completing an upload.
 
 use std::{
     pin::Pin,
@@ -14,6 +15,7 @@ use std::{
 use tokio::io::AsyncWrite;
 
 use super::{Answer, Exchange, Fault};
+use crate::{config::Unconfirmed, gate::confirm, s3::Operation};
 
 /// How the client's part ended.
 pub(super) struct Left {
@@ -33,11 +35,24 @@ impl Exchange<'_> {
     pub(super) fn go_on_after(&mut self, fault: Fault) -> Result<(), Fault> {
         if let Some(left) = self.left.take() {
             let ended = matches!(fault, Fault::Store(_) | Fault::StoreSilent);
-            return Err(if ended && !left.whole {
-                left.fault
-            } else {
-                fault
-            });
+            if !ended || left.whole {
+                return Err(fault);
+            }
+            let completes = self.request.ctx.operation == Some(Operation::CompleteMultipartUpload);
+            if let Some(unconfirmed) = self.demanded
+                && unconfirmed != Unconfirmed::Report
+                && completes
+                && matches!(self.answer, Answer::Head)
+            {
+                confirm::not_held(
+                    self.request.shared,
+                    self.request.ctx,
+                    unconfirmed,
+                    "the client left, and the store closed its connection without an answer, so that it may have completed the upload",
+                )
+                .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
+            }
+            return Err(left.fault);
         }
         let of_client = matches!(
             fault,

@@ -1,4 +1,7 @@
 //! The headers of one part: `Content-Disposition: form-data; name="..."; filename="..."` (RFC 7578 section 4.2).
+//!
+//! Read as clients write them and no other way, as stores' own readers differ: Ceph RGW parts at a `;` within quotes and knows names of
+//! parameters in lower case only, and Garage's takes the first `name=` that it finds, in whatever it stands.
 
 use super::FormError;
 
@@ -9,6 +12,30 @@ pub(super) struct PartHead {
     pub name: String,
     /// The `filename` parameter as it stands between its quotes.
     pub filename: Option<Vec<u8>>,
+    /// In which character set a reader may take a value.
+    pub charset: Charset,
+}
+
+/// The `charset` of a part's `Content-Type`, which Garage obeys for fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Charset {
+    /// UTF-8, or none is named.
+    Utf8,
+    /// One in which ASCII is what it is in UTF-8.
+    Ascii,
+    /// Another one, in which the same bytes may be another text.
+    Other,
+}
+
+impl Charset {
+    /// Whether these bytes are the same text in it as in UTF-8.
+    pub(super) fn is_plain(self, value: &[u8]) -> bool {
+        match self {
+            Self::Utf8 => true,
+            Self::Ascii => value.is_ascii(),
+            Self::Other => false,
+        }
+    }
 }
 
 const fn bad<T>(why: &'static str) -> Result<T, FormError> {
@@ -21,7 +48,7 @@ const fn bad<T>(why: &'static str) -> Result<T, FormError> {
 /// [`FormError::Malformed`] for all that two readers could understand differently: bare CR or LF, folded lines,
 /// two `Content-Disposition`, two `name`s, `filename*`, escapes, a transfer encoding.
 pub(super) fn parse(block: &[u8]) -> Result<PartHead, FormError> {
-    let mut found = None;
+    let (mut found, mut charset) = (None, Charset::Utf8);
     let mut rest = block;
     loop {
         let (line, after) = match super::boundary::find(rest, b"\r\n", 0) {
@@ -31,16 +58,25 @@ pub(super) fn parse(block: &[u8]) -> Result<PartHead, FormError> {
         if line.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
             return bad("Lines of a part's header end in CRLF.");
         }
-        header(line, &mut found)?;
+        header(line, &mut found, &mut charset)?;
         match after {
             Some(after) => rest = after,
             None => break,
         }
     }
-    found.ok_or(FormError::Malformed("A part has no Content-Disposition."))
+    let (name, filename) =
+        found.ok_or(FormError::Malformed("A part has no Content-Disposition."))?;
+    Ok(PartHead {
+        name,
+        filename,
+        charset,
+    })
 }
 
-fn header(line: &[u8], found: &mut Option<PartHead>) -> Result<(), FormError> {
+/// The name of a field, and of a file.
+type Named = (String, Option<Vec<u8>>);
+
+fn header(line: &[u8], found: &mut Option<Named>, charset: &mut Charset) -> Result<(), FormError> {
     let Some(colon) = line.iter().position(|b| *b == b':') else {
         return bad("A header line of a part has no colon.");
     };
@@ -53,6 +89,8 @@ fn header(line: &[u8], found: &mut Option<PartHead>) -> Result<(), FormError> {
         if found.replace(disposition(value)?).is_some() {
             return bad("A part has two Content-Disposition headers.");
         }
+    } else if name.eq_ignore_ascii_case(b"content-type") {
+        *charset = charset_of(value);
     } else if name.eq_ignore_ascii_case(b"content-transfer-encoding")
         && !["binary", "8bit", "7bit"]
             .iter()
@@ -65,54 +103,39 @@ fn header(line: &[u8], found: &mut Option<PartHead>) -> Result<(), FormError> {
     Ok(())
 }
 
-fn disposition(value: &[u8]) -> Result<PartHead, FormError> {
-    let kind = value.iter().position(|b| *b == b';').unwrap_or(value.len());
-    if !trim(&value[..kind]).eq_ignore_ascii_case(b"form-data") {
+fn disposition(value: &[u8]) -> Result<Named, FormError> {
+    let Some(rest) = value.strip_prefix(b"form-data") else {
         return bad("A part's Content-Disposition must be form-data.");
-    }
-    let (mut name, mut filename) = (None, None);
-    let mut rest = &value[kind..];
-    while let Some((b';', after)) = rest.split_first() {
-        let after = trim_start(after);
-        let Some(equals) = after.iter().position(|b| *b == b'=') else {
-            return bad("A Content-Disposition parameter has no value.");
-        };
-        let param = &after[..equals];
-        let (given, left) = parameter_value(&after[equals + 1..])?;
-        rest = trim_start(left);
-        let slot = if param.eq_ignore_ascii_case(b"name") {
-            &mut name
-        } else if param.eq_ignore_ascii_case(b"filename") {
-            &mut filename
-        } else {
-            // `filename*` and `name*` among them: RFC 7578 section 4.2 forbids them in forms.
-            return bad("Only name and filename may stand in a part's Content-Disposition.");
-        };
-        if slot.replace(given).is_some() {
-            return bad("A parameter stands twice in a part's Content-Disposition.");
-        }
-    }
-    if !rest.is_empty() {
-        return bad("A part's Content-Disposition cannot be read.");
-    }
-    let Some(name) = name else {
-        return bad("A part has no name.");
     };
-    Ok(PartHead {
-        name: field_name(name)?,
-        filename: filename.map(<[u8]>::to_vec),
-    })
+    let Some((name, rest)) = parameter(rest, b"name=\"")? else {
+        return bad(
+            "After form-data a part's Content-Disposition must have its name, in quotes and without escapes.",
+        );
+    };
+    let name = field_name(name)?;
+    let filename = match parameter(rest, b"filename=\"")? {
+        None if rest.is_empty() => None,
+        Some((filename, [])) => Some(file_name(filename)?),
+        // `filename*` and `name*` among them: RFC 7578 section 4.2 forbids them in forms.
+        _ => {
+            return bad(
+                "After its name only one filename, in quotes, may stand in a part's Content-Disposition.",
+            );
+        }
+    };
+    Ok((name, filename))
 }
 
-/// A token or a quoted string; what it stands for, and what follows.
-fn parameter_value(text: &[u8]) -> Result<(&[u8], &[u8]), FormError> {
-    let Some((b'"', quoted)) = text.split_first() else {
-        let end = text.iter().position(|b| !token(*b)).unwrap_or(text.len());
-        return if end == 0 {
-            bad("A Content-Disposition parameter is empty.")
-        } else {
-            Ok((&text[..end], &text[end..]))
-        };
+/// A text that stood in quotes, and what follows it.
+type Quoted<'t> = (&'t [u8], &'t [u8]);
+
+/// What stands between the quotes of the next parameter, and what follows it; `None`: this one does not come next.
+fn parameter<'t>(text: &'t [u8], begin: &[u8]) -> Result<Option<Quoted<'t>>, FormError> {
+    let Some((b';', after)) = text.split_first() else {
+        return Ok(None);
+    };
+    let Some(quoted) = trim_start(after).strip_prefix(begin) else {
+        return Ok(None);
     };
     let Some(end) = quoted.iter().position(|b| *b == b'"') else {
         return bad("A quoted string in a part's Content-Disposition does not end.");
@@ -121,7 +144,7 @@ fn parameter_value(text: &[u8]) -> Result<(&[u8], &[u8]), FormError> {
     if quoted[..end].ends_with(b"\\") {
         return bad("Escape a quote in a file's name as %22 (RFC 7578 section 4.2).");
     }
-    Ok((&quoted[..end], &quoted[end + 1..]))
+    Ok(Some((&quoted[..end], &quoted[end + 1..])))
 }
 
 /// Field names are compared without case; all of S3's are ASCII, and letters that only Unicode's case rules make
@@ -130,13 +153,45 @@ fn field_name(name: &[u8]) -> Result<String, FormError> {
     if name.is_empty() {
         return bad("A part's name is empty.");
     }
-    if !name.iter().all(|b| matches!(b, 0x21..=0x7e) && *b != b'\\') {
-        return bad("A part's name holds other than printable ASCII characters.");
+    if !name
+        .iter()
+        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+    {
+        return bad("A part's name must be of ASCII letters, digits, '.', '_' and '-'.");
     }
-    Ok(name
+    let lower: String = name
         .iter()
         .map(|b| char::from(b.to_ascii_lowercase()))
-        .collect())
+        .collect();
+    // To MinIO every other part is a field, and the file is still to come.
+    if lower == "file" && name != b"file" {
+        return bad("The file's part must be named file, in lower case.");
+    }
+    Ok(lower)
+}
+
+fn file_name(name: &[u8]) -> Result<Vec<u8>, FormError> {
+    if name.iter().any(|b| *b == b';' || b.is_ascii_control()) {
+        return bad("A file's name must be without ';' (send it as %3B) and control characters.");
+    }
+    Ok(name.to_vec())
+}
+
+fn charset_of(media_type: &[u8]) -> Charset {
+    let text = String::from_utf8_lossy(media_type).to_ascii_lowercase();
+    let mut named = text.split("charset").skip(1).peekable();
+    if named.peek().is_none() {
+        return Charset::Utf8;
+    }
+    named.fold(Charset::Utf8, |known, rest| {
+        let value = rest.trim_start_matches([' ', '\t', '=', '"']);
+        let end = value.find([';', '"', ' ', '\t']).unwrap_or(value.len());
+        match (known, &value[..end]) {
+            (known, "utf-8" | "utf8") => known,
+            (Charset::Utf8 | Charset::Ascii, "us-ascii" | "iso-8859-1") => Charset::Ascii,
+            _ => Charset::Other,
+        }
+    })
 }
 
 /// RFC 9110 `tchar`.
@@ -178,7 +233,7 @@ mod tests {
             (head.name.as_str(), head.filename.as_deref()),
             ("file", Some(&b"a b.png"[..]))
         );
-        let head = parse(b"Content-Disposition:form-data;filename=\"\";name=key").unwrap();
+        let head = parse(b"Content-Disposition:form-data;name=\"key\";filename=\"\"").unwrap();
         assert_eq!(
             (head.name.as_str(), head.filename.as_deref()),
             ("key", Some(&b""[..]))
@@ -198,6 +253,18 @@ mod tests {
             b"Content-Disposition: attachment; name=\"key\"",
             b"Content-Disposition: form-data; name=\"a\"; name=\"b\"",
             b"Content-Disposition: form-data; name=\"a\"; NAME=\"a\"",
+            b"Content-Disposition: form-data; NAME=\"key\"",
+            b"Content-Disposition: Form-Data; name=\"key\"",
+            b"Content-Disposition: form-data ; name=\"key\"",
+            b"Content-Disposition: form-data; name =\"key\"",
+            b"Content-Disposition: form-data; name=key",
+            b"Content-Disposition: form-data; name=\"x;name=key;y\"",
+            b"Content-Disposition: form-data; name=\"x=y\"",
+            b"Content-Disposition: form-data; name=\"File\"",
+            b"Content-Disposition: form-data; filename=\"x; name=key; y\"; name=\"file\"",
+            b"Content-Disposition: form-data; name=\"file\"; filename=\"x;name=key\"",
+            b"Content-Disposition: form-data; name=\"file\"; filename=\"x\ty\"",
+            b"Content-Disposition: form-data; name=\"file\"; filename=\"x\"; filename=\"y\"",
             b"Content-Disposition: form-data; name=\"a\"\r\nContent-Disposition: form-data; name=\"b\"",
             b"Content-Disposition: form-data; name=\"file\"; filename*=utf-8''x",
             b"Content-Disposition: form-data; name=\"file\"; filename=\"a\\\"b\"",
@@ -215,5 +282,25 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
+    }
+
+    #[test]
+    fn charsets() {
+        for (said, expect) in [
+            ("text/plain", Charset::Utf8),
+            ("text/plain; charset=utf-8", Charset::Utf8),
+            ("text/plain;CharSet=\"UTF-8\"", Charset::Utf8),
+            ("text/plain; charset=us-ascii", Charset::Ascii),
+            ("text/plain; charset=ISO-8859-1; x=y", Charset::Ascii),
+            ("text/plain; charset=iso-2022-jp", Charset::Other),
+            ("text/plain; charset=utf-8; charset=utf-16", Charset::Other),
+            ("text/plain; charset", Charset::Other),
+            ("text/plain; charset*=utf-8''x", Charset::Other),
+        ] {
+            let head =
+                format!("Content-Type: {said}\r\nContent-Disposition: form-data; name=\"key\"");
+            assert_eq!(parse(head.as_bytes()).unwrap().charset, expect, "{said}");
+        }
+        assert!(Charset::Ascii.is_plain(b"k") && !Charset::Ascii.is_plain("\u{e4}".as_bytes()));
     }
 }

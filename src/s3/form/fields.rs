@@ -180,11 +180,14 @@ fn is_trimmed(name: &str, value: &[u8]) -> bool {
         None => matches!(name, "key" | "acl" | "awsaccesskeyid" | "signature"),
     };
     let text = String::from_utf8_lossy(value);
-    decides && text.trim_matches(|c: char| c.is_whitespace() || c.is_control()) != text
+    // A byte order mark at the begin is taken away, too.
+    let kept = |c: char| !c.is_whitespace() && !c.is_control() && c != '\u{feff}';
+    decides && text.trim_matches(|c| !kept(c)) != text
 }
 
 /// What is said of a value that is trimmed by some.
-const TRIMMED: &str = "it must not begin or end with white space or a control character.";
+const TRIMMED: &str =
+    "it must not begin or end with white space, a byte order mark or a control character.";
 
 fn key(fields: &[Field], file: &FilePart) -> Result<String, FormError> {
     let given = fields

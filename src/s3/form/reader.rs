@@ -206,6 +206,11 @@ impl FormReader {
             return Ok(false);
         };
         let value = self.raw.get(from..value_end).unwrap_or_default().to_vec();
+        if !head.charset.is_plain(&value) {
+            return Err(FormError::Malformed(
+                "The value of a field must be UTF-8, and its Content-Type name no other charset.",
+            ));
+        }
         if !self.names.insert(head.name.clone()) {
             return Err(FormError::Duplicate(head.name));
         }

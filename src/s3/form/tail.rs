@@ -10,10 +10,12 @@ const MAX_HEAD: usize = 4096;
 /// Watches the bytes from the file's first one on, without keeping them.
 ///
 /// Fields that decide nothing (a submit button) may follow, as S3 allows. One that could change what is stored, or a
-/// second file, is an error: the upload to the store must then be broken off before its end.
+/// second file, is an error: the upload to the store must then be broken off before its end. So is a line that begins as a
+/// delimiter and is none: "boundary delimiters must not appear within the encapsulated material" (RFC 2046 section 5.1.1), and readers
+/// differ on white space behind them, and on what follows the last one.
 #[derive(Debug)]
 pub struct Tail {
-    /// `\r\n--boundary`.
+    /// `\n--boundary`.
     delimiter: Vec<u8>,
     /// The last bytes seen, as far as a delimiter or a header could still begin in them.
     held: Vec<u8>,
@@ -35,7 +37,7 @@ impl Tail {
     pub fn new(boundary: &Boundary) -> Self {
         // The CRLF that ends the file part's headers counts as the one before a delimiter.
         Self {
-            delimiter: [b"\r\n", boundary.dashed()].concat(),
+            delimiter: [b"\n", boundary.dashed()].concat(),
             held: b"\r\n".to_vec(),
             searched: 0,
             state: State::Value,
@@ -53,28 +55,42 @@ impl Tail {
         loop {
             match self.state {
                 State::Closed => {
+                    let rest = self.held.split_off(at.min(self.held.len()));
                     self.held.clear();
-                    return Ok(());
+                    return if rest.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+                        Ok(())
+                    } else {
+                        Err(FormError::Malformed(
+                            "Nothing may follow the last boundary of the form.",
+                        ))
+                    };
                 }
                 State::Value => {
                     let Some(mark) = find_on(&self.held, &self.delimiter, &mut self.searched)
                     else {
-                        self.let_go(self.searched);
+                        // The CR before it stays.
+                        self.let_go(self.searched.saturating_sub(1));
                         return Ok(());
                     };
                     let after = mark + self.delimiter.len();
+                    if mark.checked_sub(1).and_then(|cr| self.held.get(cr)) != Some(&b'\r') {
+                        return NO_DELIMITER;
+                    }
                     match self.held.get(after..) {
-                        Some([b'-', b'-', ..]) => self.state = State::Closed,
+                        Some([b'-', b'-', ..]) => {
+                            self.state = State::Closed;
+                            at = after + 2;
+                        }
                         Some([b'\r', b'\n', ..]) => {
                             self.state = State::Head;
                             at = after + 2;
                             self.searched = at;
                         }
                         None | Some([] | [b'\r' | b'-']) => {
-                            self.let_go(mark);
+                            self.let_go(mark - 1);
                             return Ok(());
                         }
-                        Some(_) => self.searched = after,
+                        Some(_) => return NO_DELIMITER,
                     }
                 }
                 State::Head => {
@@ -108,6 +124,10 @@ impl Tail {
         self.searched -= n;
     }
 }
+
+const NO_DELIMITER: Result<(), FormError> = Err(FormError::Malformed(
+    "A line of the file begins with the form's boundary: choose another boundary.",
+));
 
 /// Would a reader that takes fields after the file act on this one?
 fn decides(name: &str) -> bool {
@@ -162,7 +182,20 @@ mod tests {
                     Err(FormError::AfterFile(name.to_lowercase()))
                 );
             }
-            assert_eq!(run(b"data\r\n--boundary is longer\r\n--b--", step), Ok(()));
+            for body in [
+                &b"data\r\n--boundary is longer\r\n--b--"[..],
+                b"data\r\n--b \r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\nGo\r\n--b--",
+                b"data\r\n--b\t\r\n",
+                b"data\n--b\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\nGo\r\n--b--",
+                b"data\r\n--b-\r\n--b--",
+                b"data\r\n--b--x",
+                b"data\r\n--b--\r\n--b\r\n",
+                b"data\r\n--b\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\nGo\r\n--b \r\n",
+            ] {
+                let told = run(body, step);
+                assert!(matches!(told, Err(FormError::Malformed(_))), "{body:?}");
+            }
+            assert_eq!(run(b"data --b\r --b\r\n--b--\r\n\r\n", step), Ok(()));
             assert_eq!(run(b"\r\n\r\n\r\n--", step), Ok(()));
         }
     }
