@@ -178,13 +178,15 @@ def test_field_with_the_name_of_a_file_is_refused(gate, fake, bucket, filename):
     assert [s for s in fake.seen if s.complete] == []
 
 
-def raw_form(*parts: tuple[str, str], after: str = "") -> bytes:
+NAMED = "Content-Disposition: form-data; name="
+
+
+def raw_form(*parts: tuple[str, str], file: str = f'{NAMED}"file"; filename="f"', after: str = "") -> bytes:
     """Each with its headers as they are given."""
     body = "".join(f"--{BOUNDARY}\r\n{head}\r\n\r\n{value}\r\n" for head, value in parts)
-    return (body + f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\njunk\r\n{after}--{BOUNDARY}--\r\n').encode()
+    return (body + f"--{BOUNDARY}\r\n{file}\r\n\r\njunk\r\n{after}--{BOUNDARY}--\r\n").encode()
 
 
-NAMED = "Content-Disposition: form-data; name="
 KEY = (f'{NAMED}"key"', "open/k")
 HIDDEN_KEY = f'{NAMED}"key"\r\n\r\nsecret/k\r\n'
 #: What stores' own readers take for another key, or for none of the file that is looked at here.
@@ -193,11 +195,11 @@ READ_DIFFERENTLY = {
     "tab behind a boundary": raw_form(KEY, after=f"--{BOUNDARY}\t\r\n{HIDDEN_KEY}"),
     "boundary behind LF": raw_form(KEY, after=f"x\n--{BOUNDARY}\r\n{HIDDEN_KEY}"),
     "after the last boundary": raw_form(KEY, after=f"--{BOUNDARY}--\r\n--{BOUNDARY}\r\n{HIDDEN_KEY}"),
-    "File": raw_form(KEY, (f'{NAMED}"File"; filename="x"', "junk"), (f'{NAMED}"x-minio-fanout-list"', '{"key":"secret/k"}')),
+    "File": raw_form(KEY, file=f'{NAMED}"File"; filename="x"'),
     "; within quotes": raw_form(KEY, (f'{NAMED}"x;name=key;y"', "secret/k")),
     "; within a file's name": raw_form(KEY, after=f'--{BOUNDARY}\r\n{NAMED}"zz"; filename="x; name=file; y"\r\n\r\nDATA\r\n'),
-    "file's name first": raw_form(KEY, ('Content-Disposition: form-data; filename="x; name=key; y"; name="zz"', "secret/k")),
-    "NAME": raw_form(('Content-Disposition: form-data; NAME="key"', "open/k"), KEY),
+    "file's name first": raw_form(KEY, file='Content-Disposition: form-data; filename="x; name=key; y"; name="file"'),
+    "NAME": raw_form(('Content-Disposition: form-data; NAME="key"', "open/k")),
     "no quotes": raw_form((f"{NAMED}key", "open/k")),
     "byte order mark": raw_form((KEY[0], "\ufeffsecret/k")),
     "charset": raw_form((f"Content-Type: text/plain; charset=iso-2022-jp\r\n{KEY[0]}", "s\x1b(Becret/k")),

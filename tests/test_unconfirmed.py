@@ -723,7 +723,13 @@ def test_who_leaves_is_told_from_a_store_that_drops_the_rest(fake_gate, fake):
     assert fake_gate.metric("sealgate_store_unconfirmed_total") == before
 
 
-def test_who_leaves_before_a_store_that_closes_at_once(fake_gate, fake):
+@pytest.mark.parametrize("sent, counts", [
+    ("POST /locked/k?uploadId=u HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n<x/>", True),
+    ("POST /locked/k?uploadId=u HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n", False),
+    (LEAVES["copy"][1], True),
+    (EXPECTS.replace("Expect: 100-continue\r\n", "")[:-1], False),
+], ids=["document", "nothing", "copy", "object"])
+def test_who_leaves_before_a_store_that_closes_at_once(fake_gate, fake, sent, counts):
     """A proxy before the store, that drops what its client does not end; the store had the whole document, and completes."""
     def closes(link, seen):
         while link._more():
@@ -734,11 +740,11 @@ def test_who_leaves_before_a_store_that_closes_at_once(fake_gate, fake):
     before = fake_gate.metric("sealgate_store_unconfirmed_total")
     fake_gate.mark()
     with Wire(fake_gate.address) as wire:
-        wire.send("POST /locked/k?uploadId=u HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n<x/>")
+        wire.send(sent)
     line = fake_gate.audit_new()[0]
-    assert (line["status"], line["decision"], line["reason"]) == (501, "error", "unconfirmed"), line
-    assert "may have completed the upload" in line["error"]
-    assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + 1
+    assert (line["status"], line["decision"], line["reason"]) == ((501, "error", "unconfirmed") if counts else (400, "error", "client")), line
+    assert ("may have had all" in line["error"]) == counts
+    assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + counts
 
 
 @pytest.mark.parametrize("leaves", [False, True])

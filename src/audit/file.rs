@@ -65,8 +65,10 @@ pub struct AuditFile {
     unclean: bool,
     /// The run that handed over has not ended yet, as far as is known.
     follows: bool,
-    /// Files that were rotated away since, the oldest first: that run may still hold the lock of one, and then no other.
-    followed: Vec<File>,
+    /// The file that it locked, where this run rotated that away and locked the next one.
+    followed: Option<File>,
+    /// The file that this run locked, where another one locked the next: who follows sees by it that this run goes on.
+    sign: Option<File>,
     ended: bool,
 }
 
@@ -129,8 +131,9 @@ impl AuditFile {
             ours: format!("\"start\":\"{start}\""),
             lost: 0,
             unclean: false,
-            follows: regular && others == Others::Share,
-            followed: Vec::new(),
+            follows: regular && !locked && others == Others::Share,
+            followed: None,
+            sign: None,
             ended: false,
         };
         if others == Others::Share {

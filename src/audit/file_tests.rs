@@ -223,6 +223,17 @@ fn a_mark_goes_whoever_holds_the_lock() {
 
 #[test]
 fn a_run_that_hands_over_and_is_killed_is_told() {
+    // Nobody to follow: the file is another one than that of the run which hands over.
+    let folder = Folder::new("another");
+    let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+    new.write(b"1\n").unwrap();
+    new.rotate(SystemTime::now()).unwrap();
+    new.look().unwrap();
+    assert!(!new.take_unclean());
+    new.end().unwrap();
+    drop(new);
+    assert!(!folder.open(SMALL).1, "it ended well");
+
     for (rotations, notices) in [(0, true), (1, true), (2, true), (1, false), (2, false)] {
         for killed in [true, false] {
             let folder = Folder::new("handed");

@@ -287,10 +287,22 @@ pub fn not_held(
         pass_on(ctx, why);
         return Ok(());
     }
+    note(ctx, why);
     Err(self::unconfirmed(
         shared,
         &format!("{why}; what was written is left there"),
     ))
+}
+
+/// For the log, and the line, which says what happened, whatever a reported denial said before.
+fn note(ctx: &mut Ctx, why: &str) {
+    ctx.condition = None;
+    tracing::warn!(
+        operation = ctx.operation.map_or("unknown", Operation::name),
+        request_id = ctx.id.as_str(),
+        cause = why,
+        "the store did not confirm the encryption of a write"
+    );
 }
 
 fn pass_on(ctx: &mut Ctx, why: &str) {
@@ -325,14 +337,7 @@ pub async fn act(
             }
         }
     };
-    // The line says what happened, whatever a reported denial said before.
-    ctx.condition = None;
-    tracing::warn!(
-        operation = ctx.operation.map_or("unknown", Operation::name),
-        request_id = ctx.id.as_str(),
-        cause = why,
-        "the store did not confirm the encryption of a write"
-    );
+    note(ctx, &why);
     Err(unconfirmed(
         shared,
         &format!(

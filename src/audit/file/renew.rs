@@ -95,12 +95,16 @@ impl AuditFile {
         let length = self.file.metadata()?.len();
         // A run that hands over and has ended left its note; the next end is this run's.
         let was_locked = self.locked;
-        self.locked = was_locked || (self.is_let_go() && lock(&self.file));
+        self.locked = was_locked || lock(&self.file);
         if self.locked {
+            let has_ended = match &self.followed {
+                Some(file) => lock(file),
+                None => !was_locked,
+            };
             match take_mark(&self.path, length) {
-                Ok(Some(_)) => self.follows = false,
-                Ok(None) if !was_locked => {
-                    self.follows = false;
+                Ok(Some(_)) => (self.follows, self.followed) = (false, None),
+                Ok(None) if has_ended => {
+                    (self.follows, self.followed) = (false, None);
                     self.unclean = true;
                 }
                 _ => {}
@@ -118,13 +122,6 @@ impl AuditFile {
             let half = u64::try_from(half).unwrap_or(0);
             self.see(meta.len().saturating_sub(half));
         }
-    }
-
-    /// Whether the run that handed over holds none of the files that were rotated away. It takes the next one's lock before it lets
-    /// go of one, so that looking at the oldest first misses none.
-    fn is_let_go(&mut self) -> bool {
-        self.followed.retain(|file| !lock(file));
-        self.followed.is_empty()
     }
 
     fn see(&mut self, length: u64) {
@@ -169,12 +166,14 @@ impl AuditFile {
             self.file = file;
             self.locked = lock(&self.file);
         } else {
-            self.locked = !self.follows && lock(&file);
+            let had_lock = std::mem::replace(&mut self.locked, lock(&file));
             let old = std::mem::replace(&mut self.file, file);
-            if self.follows
-                && let Ok(old) = old.try_clone()
-            {
-                self.followed.push(old);
+            match (had_lock, self.locked) {
+                (true, false) => self.sign = old.try_clone().ok(),
+                (false, true) if self.follows && self.followed.is_none() => {
+                    self.followed = old.try_clone().ok();
+                }
+                _ => {}
             }
             // Emptied and deleted: from its begin.
             let (at, lines) = self.seen[0];
@@ -189,7 +188,7 @@ impl AuditFile {
         self.path = path;
         self.size = meta.len();
         self.begun = begun(&meta);
-        if !self.locked && !self.follows && self.turns.is_none() {
+        if !self.locked && self.turns.is_none() {
             tracing::error!(
                 file = %self.named.display(),
                 "another process writes the audit file; give each its own audit.file"

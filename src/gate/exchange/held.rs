@@ -53,6 +53,9 @@ impl Exchange<'_> {
             }
             Finding::Later | Finding::NothingWritten => return self.complete_unless(broken),
             Finding::Unencrypted(why) => (why, true),
+            Finding::Unconfirmed(why) if broken.is_some() => {
+                (format!("its answer broke off after its head; {why}"), false)
+            }
             Finding::Unconfirmed(why) => (why, false),
         };
         confirm::act(self.request.shared, ctx, demanded, &answered, why, shown)

@@ -3,8 +3,8 @@
 //! A store may write before it has the whole body: at the last chunk of `aws-chunked`, at a form's last boundary, at the
 //! end of an XML document, for a copy at once. So who withholds a byte and leaves must not hide a write. The store is told
 //! that no more comes, as the end of its connection would, and what it answers then is looked at as ever. One that ends
-//! without an answer has dropped a body that was not whole; but the end of a document may have been all that was missing of it, and
-//! a proxy before the store that closes at once does not stop it from completing an upload.
+//! without an answer has dropped a body that was not whole. A copy needs none, though, and a document may have been whole but for
+//! what comes after it: a proxy before the store that closes at once keeps it neither from copying nor from completing an upload.
 
 use std::{
     pin::Pin,
@@ -38,17 +38,21 @@ impl Exchange<'_> {
             if !ended || left.whole {
                 return Err(fault);
             }
-            let completes = self.request.ctx.operation == Some(Operation::CompleteMultipartUpload);
+            let may_be_done = match self.request.ctx.operation {
+                Some(Operation::CompleteMultipartUpload) => self.upload.bytes_read() > 0,
+                Some(Operation::CopyObject | Operation::UploadPartCopy) => true,
+                _ => false,
+            };
             if let Some(unconfirmed) = self.demanded
                 && unconfirmed != Unconfirmed::Report
-                && completes
+                && may_be_done
                 && matches!(self.answer, Answer::Head)
             {
                 confirm::not_held(
                     self.request.shared,
                     self.request.ctx,
                     unconfirmed,
-                    "the client left, and the store closed its connection without an answer, so that it may have completed the upload",
+                    "the request broke off and the store gave no answer, though it may have had all that it needs",
                 )
                 .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))?;
             }

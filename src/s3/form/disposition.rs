@@ -48,7 +48,7 @@ const fn bad<T>(why: &'static str) -> Result<T, FormError> {
 /// [`FormError::Malformed`] for all that two readers could understand differently: bare CR or LF, folded lines,
 /// two `Content-Disposition`, two `name`s, `filename*`, escapes, a transfer encoding.
 pub(super) fn parse(block: &[u8]) -> Result<PartHead, FormError> {
-    let (mut found, mut charset) = (None, Charset::Utf8);
+    let (mut found, mut charset) = (None, None);
     let mut rest = block;
     loop {
         let (line, after) = match super::boundary::find(rest, b"\r\n", 0) {
@@ -64,6 +64,7 @@ pub(super) fn parse(block: &[u8]) -> Result<PartHead, FormError> {
             None => break,
         }
     }
+    let charset = charset.unwrap_or(Charset::Utf8);
     let (name, filename) =
         found.ok_or(FormError::Malformed("A part has no Content-Disposition."))?;
     Ok(PartHead {
@@ -76,7 +77,11 @@ pub(super) fn parse(block: &[u8]) -> Result<PartHead, FormError> {
 /// The name of a field, and of a file.
 type Named = (String, Option<Vec<u8>>);
 
-fn header(line: &[u8], found: &mut Option<Named>, charset: &mut Charset) -> Result<(), FormError> {
+fn header(
+    line: &[u8],
+    found: &mut Option<Named>,
+    charset: &mut Option<Charset>,
+) -> Result<(), FormError> {
     let Some(colon) = line.iter().position(|b| *b == b':') else {
         return bad("A header line of a part has no colon.");
     };
@@ -90,7 +95,9 @@ fn header(line: &[u8], found: &mut Option<Named>, charset: &mut Charset) -> Resu
             return bad("A part has two Content-Disposition headers.");
         }
     } else if name.eq_ignore_ascii_case(b"content-type") {
-        *charset = charset_of(value);
+        if charset.replace(charset_of(value)).is_some() {
+            return bad("A part has two Content-Type headers.");
+        }
     } else if name.eq_ignore_ascii_case(b"content-transfer-encoding")
         && !["binary", "8bit", "7bit"]
             .iter()
@@ -155,9 +162,9 @@ fn field_name(name: &[u8]) -> Result<String, FormError> {
     }
     if !name
         .iter()
-        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+        .all(|b| matches!(b, 0x21..=0x7e) && !b"\\;=".contains(b))
     {
-        return bad("A part's name must be of ASCII letters, digits, '.', '_' and '-'.");
+        return bad("A part's name must be printable ASCII without spaces, '\\', ';' and '='.");
     }
     let lower: String = name
         .iter()
@@ -171,8 +178,13 @@ fn field_name(name: &[u8]) -> Result<String, FormError> {
 }
 
 fn file_name(name: &[u8]) -> Result<Vec<u8>, FormError> {
-    if name.iter().any(|b| *b == b';' || b.is_ascii_control()) {
-        return bad("A file's name must be without ';' (send it as %3B) and control characters.");
+    if name.iter().any(u8::is_ascii_control) {
+        return bad("A file's name must be without control characters.");
+    }
+    // A parameter to who parts at each ';'.
+    let mut pieces = name.split(|b| *b == b';').skip(1);
+    if pieces.any(|piece| piece.contains(&b'=')) {
+        return bad("A file's name must not have '=' after ';'.");
     }
     Ok(name.to_vec())
 }
@@ -238,6 +250,15 @@ mod tests {
             (head.name.as_str(), head.filename.as_deref()),
             ("key", Some(&b""[..]))
         );
+        for (name, filename) in [("user[x]", "a; b.txt"), ("x-amz-meta-a+b", "a=b;c")] {
+            let text =
+                format!("Content-Disposition: form-data; name=\"{name}\"; filename=\"{filename}\"");
+            let head = parse(text.as_bytes()).unwrap();
+            assert_eq!(
+                (head.name.as_str(), head.filename.as_deref()),
+                (name, Some(filename.as_bytes()))
+            );
+        }
         let head = parse(b"Content-Disposition: form-data; name=\"file\"; filename=\"C:\\x.txt\"")
             .unwrap();
         assert_eq!(head.filename.as_deref(), Some(&b"C:\\x.txt"[..]));
@@ -260,6 +281,7 @@ mod tests {
             b"Content-Disposition: form-data; name=key",
             b"Content-Disposition: form-data; name=\"x;name=key;y\"",
             b"Content-Disposition: form-data; name=\"x=y\"",
+            b"Content-Type: text/plain; charset=x\r\nContent-Type: text/plain\r\nContent-Disposition: form-data; name=\"a\"",
             b"Content-Disposition: form-data; name=\"File\"",
             b"Content-Disposition: form-data; filename=\"x; name=key; y\"; name=\"file\"",
             b"Content-Disposition: form-data; name=\"file\"; filename=\"x;name=key\"",

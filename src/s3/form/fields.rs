@@ -234,12 +234,12 @@ fn substitute(file: &FilePart) -> Result<&[u8], FormError> {
     }
     if name
         .iter()
-        .any(|b| matches!(b, b'/' | b'\\' | b'%') || b.is_ascii_control())
+        .any(|b| matches!(b, b'/' | b'\\' | b'%' | b';') || b.is_ascii_control())
         || super::boundary::find(name, FILENAME, 0).is_some()
     {
         return Err(invalid(
             "key",
-            "the file's name, which ${filename} asks for, must hold none of / \\ % and no control characters.",
+            "the file's name, which ${filename} asks for, must hold none of / \\ % ; and no control characters.",
         ));
     }
     Ok(name)

@@ -165,6 +165,7 @@ fn the_key_is_the_one_the_store_sees() {
         "d/a",
         "C:\\a",
         "a%2fb",
+        "a;b",
         "a\x01",
         "${filename}",
         "\u{fffd}\u{7f}",
