@@ -2,6 +2,7 @@
 //! deleted, shared with another process for the time of a hand-over.
 
 mod renew;
+mod tenure;
 
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Seek, Write};
@@ -15,6 +16,7 @@ use super::pipe::takes;
 use super::tail::set_mark;
 use super::turns::{AGAIN, Turns};
 use crate::config::Rotate;
+use tenure::Tenure;
 
 /// What becomes of another process that already writes the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +29,6 @@ pub enum Others {
 
 /// An open audit file.
 #[derive(Debug)]
-// Each says a thing of its own.
-#[allow(clippy::struct_excessive_bools)]
 pub struct AuditFile {
     /// As it was named.
     named: PathBuf,
@@ -41,8 +41,8 @@ pub struct AuditFile {
     size: u64,
     /// When it was made.
     begun: SystemTime,
-    /// Whether its lock is ours: another run, which this one takes over from, may still hold it.
-    locked: bool,
+    /// Its lock, and the run that this one takes over from.
+    tenure: Tenure,
     /// It was deleted, and a new one cannot be made.
     pub nowhere: bool,
     /// Another process may write it, too.
@@ -50,8 +50,7 @@ pub struct AuditFile {
     /// It may end in the middle of a line that is written anew.
     open_ended: bool,
     rotate: Option<Rotate>,
-    /// A rotation failed; the next try is at the next look.
-    held: bool,
+    next: Next,
     /// Lines that this run wrote to it.
     lines: u64,
     /// The latest two looks at which it had a name: the length and the lines. What came after the earlier one is written again
@@ -61,15 +60,17 @@ pub struct AuditFile {
     /// What only lines of this run contain.
     ours: String,
     lost: u64,
-    /// The run that handed over was killed.
-    unclean: bool,
-    /// The run that handed over has not ended yet, as far as is known.
-    follows: bool,
-    /// The file that it locked, where this run rotated that away and locked the next one.
-    followed: Option<File>,
-    /// The file that this run locked, where another one locked the next: who follows sees by it that this run goes on.
-    sign: Option<File>,
-    ended: bool,
+}
+
+/// Whether a new file may be begun.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Where it is due.
+    Allowed,
+    /// A rotation failed; the next try is at the next look.
+    Later,
+    /// Never more: this run ended the file.
+    Never,
 }
 
 /// What rotations came to.
@@ -119,22 +120,17 @@ impl AuditFile {
             regular,
             size: meta.len(),
             begun: begun(&meta),
-            locked,
+            tenure: Tenure::new(locked, regular && !locked && others == Others::Share),
             nowhere: false,
             turns: None,
             open_ended: false,
             rotate: rotate.filter(|_| regular),
-            held: false,
+            next: Next::Allowed,
             lines: 0,
             seen: [(meta.len(), 0); 2],
             deleted: Vec::new(),
             ours: format!("\"start\":\"{start}\""),
             lost: 0,
-            unclean: false,
-            follows: regular && !locked && others == Others::Share,
-            followed: None,
-            sign: None,
-            ended: false,
         };
         if others == Others::Share {
             opened.share();
@@ -301,7 +297,7 @@ impl AuditFile {
 
     /// Whether it was found since this was asked that the run which handed over did not end the file.
     pub fn take_unclean(&mut self) -> bool {
-        std::mem::take(&mut self.unclean)
+        self.tenure.take_unclean()
     }
 
     /// Waits until it takes bytes, for so long at most; whether it does.
@@ -321,11 +317,10 @@ impl AuditFile {
         if !self.regular {
             return Ok(());
         }
-        self.ended = true;
-        self.held = true;
+        self.next = Next::Never;
         self.file.sync_data()?;
         // While the run before goes on, the file's end is that one's to say: until then the note is one of no file.
-        let length = if self.follows {
+        let length = if self.tenure.follows() {
             u64::MAX
         } else {
             self.file.metadata()?.len()

@@ -403,7 +403,7 @@ fn a_link_that_is_put_in_its_place_is_followed() {
     std::os::unix::fs::symlink("real.jsonl", folder.file()).unwrap();
     assert!(file.look().unwrap(), "once");
     assert!(!file.look().unwrap());
-    assert!(file.locked && !file.take_unclean());
+    assert!(file.tenure.is_locked() && !file.take_unclean());
     file.write(b"2\n").unwrap();
     assert!(file.rotate(SystemTime::now()).unwrap());
     file.write(b"3\n").unwrap();

@@ -26,6 +26,7 @@ use super::types::{
     Listener, PlainHttp, Shutdown, Store, StoreTls,
 };
 use crate::policy::principal::is_account;
+use crate::s3::address::below;
 
 const LATER: &str = "is not available in this version";
 
@@ -368,16 +369,6 @@ fn host(text: &str) -> Result<String, String> {
     }
 }
 
-/// Whether one of two names is below the other.
-fn is_within(one: &str, other: &str) -> bool {
-    let below = |inner: &str, outer: &str| {
-        inner
-            .strip_suffix(outer)
-            .is_some_and(|labels| labels.ends_with('.'))
-    };
-    below(one, other) || below(other, one)
-}
-
 fn base_domains(fields: &Fields<'_>) -> Vec<String> {
     let mut domains = Vec::new();
     for node in fields.get("base_domains").iter().flat_map(Node::items) {
@@ -386,7 +377,10 @@ fn base_domains(fields: &Fields<'_>) -> Vec<String> {
         };
         if domains.contains(&domain) {
             node.error("is there twice");
-        } else if let Some(other) = domains.iter().find(|other| is_within(&domain, other)) {
+        } else if let Some(other) = domains
+            .iter()
+            .find(|other| below(&domain, other).or(below(other, &domain)).is_some())
+        {
             node.error(format!(
                 "and {other} stand within each other: stores differ on which one a host is below; keep one"
             ));

@@ -27,6 +27,45 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// A file that never rests is read after so many looks.
 const MOST_LOOKS: u8 = 10;
 
+/// What a look at the files found.
+enum Look {
+    /// What was read.
+    Same,
+    /// Another thing than the look before.
+    Moves,
+    /// A change that may be read.
+    Rests,
+}
+
+/// A change of the files, from the first look that found it.
+#[derive(Default)]
+struct Change {
+    found: Option<Stamps>,
+    looks: u8,
+}
+
+impl Change {
+    fn next_look(&self) -> Duration {
+        match self.found {
+            None => LOOK_EVERY,
+            Some(_) => LOOK_AGAIN,
+        }
+    }
+
+    fn look(&mut self, read: &Stamps) -> Look {
+        if read.iter().all(|(path, before)| stamp(path) == *before) {
+            return Look::Same;
+        }
+        let now = read.keys().map(|p| (p.clone(), stamp(p))).collect();
+        if self.found.as_ref() == Some(&now) || self.looks == MOST_LOOKS {
+            return Look::Rests;
+        }
+        self.found = Some(now);
+        self.looks += 1;
+        Look::Moves
+    }
+}
+
 /// Has the configuration read again.
 #[derive(Clone, Debug)]
 pub struct Trigger(SyncSender<()>);
@@ -71,36 +110,20 @@ impl Reloader {
     /// Watches until the process ends, on a thread of its own.
     pub fn start(mut self) {
         std::thread::spawn(move || {
-            // What the last look found, where that was a change, and how many found another one.
-            let mut found = None;
-            let mut looks = 0;
+            let mut change = Change::default();
             loop {
-                let next = found.as_ref().map_or(LOOK_EVERY, |_| LOOK_AGAIN);
-                match self.asked.recv_timeout(next) {
+                match self.asked.recv_timeout(change.next_look()) {
                     Ok(()) => self.reload(),
-                    Err(RecvTimeoutError::Timeout) => {
-                        let now = self.look();
-                        let changed = now != self.seen;
-                        if changed && found.as_ref() != Some(&now) && looks < MOST_LOOKS {
-                            found = Some(now);
-                            looks += 1;
-                            continue;
-                        }
-                        if changed || self.again {
-                            self.reload();
-                        }
-                    }
+                    Err(RecvTimeoutError::Timeout) => match change.look(&self.seen) {
+                        Look::Moves => continue,
+                        Look::Same if !self.again => {}
+                        Look::Same | Look::Rests => self.reload(),
+                    },
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
-                found = None;
-                looks = 0;
+                change = Change::default();
             }
         });
-    }
-
-    fn look(&self) -> Stamps {
-        let paths = self.seen.keys();
-        paths.map(|path| (path.clone(), stamp(path))).collect()
     }
 
     fn reload(&mut self) {

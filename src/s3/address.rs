@@ -255,7 +255,7 @@ fn bucket_of_host<'a>(
 }
 
 /// What stands before a domain in a host's name: nothing where it is the domain itself, `None` where it is not below it.
-pub(super) fn below<'a>(name: &'a str, domain: &str) -> Option<&'a str> {
+pub(crate) fn below<'a>(name: &'a str, domain: &str) -> Option<&'a str> {
     let (labels, end) = name.split_at_checked(name.len().checked_sub(domain.len())?)?;
     if domain.is_empty() || !end.eq_ignore_ascii_case(domain) {
         None

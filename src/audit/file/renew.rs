@@ -6,11 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::AuditFile;
+use super::{AuditFile, Next};
 use crate::audit::deleted::Deleted;
-use crate::audit::opened::{append, begun, lock};
+use crate::audit::opened::{append, begun};
 use crate::audit::rotation::claim;
-use crate::audit::tail::take_mark;
 
 impl AuditFile {
     /// The bytes of a file at most.
@@ -21,7 +20,7 @@ impl AuditFile {
     /// Whether so many more bytes are for a new file.
     pub fn is_full(&self, more: usize) -> bool {
         let more = u64::try_from(more).unwrap_or(u64::MAX);
-        !self.held
+        self.next == Next::Allowed
             && self.size > 0
             && self
                 .most()
@@ -32,7 +31,7 @@ impl AuditFile {
     pub fn is_old(&self, now: SystemTime) -> bool {
         let most = self.rotate.and_then(|rotate| rotate.time);
         let age = now.duration_since(self.begun).unwrap_or_default();
-        !self.held && self.size > 0 && most.is_some_and(|most| age >= most)
+        self.next == Next::Allowed && self.size > 0 && most.is_some_and(|most| age >= most)
     }
 
     /// Gives the file its rotated name and begins a new one. To be called between two lines. Returns whether there
@@ -42,7 +41,11 @@ impl AuditFile {
     /// It cannot be renamed, or a new one cannot be made. Lines go on to the old one.
     pub fn rotate(&mut self, now: SystemTime) -> io::Result<bool> {
         let done = self.try_rotate(now);
-        self.held = done.is_err();
+        self.next = if done.is_ok() {
+            Next::Allowed
+        } else {
+            Next::Later
+        };
         done
     }
 
@@ -84,32 +87,16 @@ impl AuditFile {
     /// # Errors
     /// It cannot be opened anew. Lines go on to the old one.
     pub fn look(&mut self) -> io::Result<bool> {
-        if !self.regular || self.ended {
+        if !self.regular || self.next == Next::Never {
             return Ok(false);
         }
-        self.held = false;
+        self.next = Next::Allowed;
         if self.is_moved()? {
             self.reopen()?;
             return Ok(true);
         }
         let length = self.file.metadata()?.len();
-        // A run that hands over and has ended left its note; the next end is this run's.
-        let was_locked = self.locked;
-        self.locked = was_locked || lock(&self.file);
-        if self.locked {
-            let has_ended = match &self.followed {
-                Some(file) => lock(file),
-                None => !was_locked,
-            };
-            match take_mark(&self.path, length) {
-                Ok(Some(_)) => (self.follows, self.followed) = (false, None),
-                Ok(None) if has_ended => {
-                    (self.follows, self.followed) = (false, None);
-                    self.unclean = true;
-                }
-                _ => {}
-            }
-        }
+        self.tenure.look(&self.file, &self.path, length);
         // Another run may write it too, or an operator may have emptied it.
         self.size = length;
         self.see(length);
@@ -162,19 +149,11 @@ impl AuditFile {
         }
         let same = (meta.dev(), meta.ino()) == (before.dev(), before.ino());
         if same {
-            // The lock is the open file's: this one's goes with it.
             self.file = file;
-            self.locked = lock(&self.file);
+            self.tenure.again(&self.file);
         } else {
-            let had_lock = std::mem::replace(&mut self.locked, lock(&file));
             let old = std::mem::replace(&mut self.file, file);
-            match (had_lock, self.locked) {
-                (true, false) => self.sign = old.try_clone().ok(),
-                (false, true) if self.follows && self.followed.is_none() => {
-                    self.followed = old.try_clone().ok();
-                }
-                _ => {}
-            }
+            self.tenure.renew(&old, &self.file);
             // Emptied and deleted: from its begin.
             let (at, lines) = self.seen[0];
             let at = if at > before.len() { 0 } else { at };
@@ -188,7 +167,7 @@ impl AuditFile {
         self.path = path;
         self.size = meta.len();
         self.begun = begun(&meta);
-        if !self.locked && self.turns.is_none() {
+        if !self.tenure.is_locked() && self.turns.is_none() {
             tracing::error!(
                 file = %self.named.display(),
                 "another process writes the audit file; give each its own audit.file"

@@ -82,11 +82,8 @@ impl Parser {
 }
 
 fn operator_hint(name: &str) -> String {
-    if let Some(rest) = ["Null"]
-        .iter()
-        .find(|n| name.ends_with(**n) || name == format!("{n}IfExists"))
-    {
-        return format!("`{rest}` takes no prefix or suffix");
+    if name.ends_with("Null") || name == "NullIfExists" {
+        return "`Null` takes no prefix or suffix".to_owned();
     }
     let base = name
         .strip_prefix("ForAllValues:")

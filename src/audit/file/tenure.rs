@@ -1,0 +1,101 @@
+//! A run's hold on the audit file: its lock, and what is known of the run that it takes over from.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::audit::opened::lock;
+use crate::audit::tail::take_mark;
+
+/// The run that this one takes over from.
+#[derive(Debug)]
+enum Before {
+    /// There is none, or it has ended.
+    Ended,
+    /// As far as is known, it has not.
+    Writes,
+    /// It locked this file, which this run rotated away before it locked the next one.
+    Holds(File),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Tenure {
+    /// Whether the file's lock is ours.
+    locked: bool,
+    before: Before,
+    /// The run before was killed.
+    unclean: bool,
+    /// The file that this run locked, where another one locked the next: who follows sees by it that this run goes on.
+    sign: Option<File>,
+}
+
+impl Tenure {
+    /// Of a file whose lock is ours or not; whether this run `follows` one that still writes it.
+    pub fn new(locked: bool, follows: bool) -> Self {
+        Self {
+            locked,
+            before: if follows {
+                Before::Writes
+            } else {
+                Before::Ended
+            },
+            unclean: false,
+            sign: None,
+        }
+    }
+
+    /// Whether the file's lock is ours.
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// Whether the run before goes on, as far as is known.
+    pub fn follows(&self) -> bool {
+        !matches!(self.before, Before::Ended)
+    }
+
+    /// Asks for the lock, and whether the run before has ended: then the note that it left, of `length` bytes, is taken away.
+    pub fn look(&mut self, file: &File, path: &Path, length: u64) {
+        let was_locked = self.locked;
+        self.locked = was_locked || lock(file);
+        if !self.locked {
+            return;
+        }
+        let has_ended = match &self.before {
+            Before::Holds(file) => lock(file),
+            Before::Ended | Before::Writes => !was_locked,
+        };
+        match take_mark(path, length) {
+            Ok(Some(_)) => self.before = Before::Ended,
+            Ok(None) if has_ended => {
+                self.before = Before::Ended;
+                self.unclean = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// The same file was opened anew. The lock is the open file's: the old one's goes with it.
+    pub fn again(&mut self, file: &File) {
+        self.locked = lock(file);
+    }
+
+    /// Lines go on to another file.
+    pub fn renew(&mut self, old: &File, new: &File) {
+        let had_lock = std::mem::replace(&mut self.locked, lock(new));
+        match (had_lock, self.locked) {
+            (true, false) => self.sign = old.try_clone().ok(),
+            (false, true) if matches!(self.before, Before::Writes) => {
+                if let Ok(old) = old.try_clone() {
+                    self.before = Before::Holds(old);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether it was found since this was asked that the run before did not end the file.
+    pub fn take_unclean(&mut self) -> bool {
+        std::mem::take(&mut self.unclean)
+    }
+}
