@@ -249,6 +249,49 @@ def test_a_successor_that_is_killed_is_told(start, fake):
     assert [line["unclean"] for line in lines(gate.audit_file.read_text())] == [False, True]
 
 
+@pytest.mark.parametrize("killed", [True, False])
+@pytest.mark.parametrize("rotates", [False, True])
+def test_a_successor_that_ends_before_the_old_process(start, fake, killed, rotates):
+    """The old one, which still drains, ends the file; that the new one was killed is told all the same, and a third waits for the old one."""
+    more = {"audit": {"stdout": False, "file": "audit.jsonl", "rotate": {"bytes": "4KiB"}}} if rotates else {}
+    gate = start(upgrade_socket="up.sock", shutdown={"drain": "20s"}, **more)
+    old = gate.process
+    with Wire(gate.address) as last:
+        last.request("PUT", "/locked/last", SSE, length=10)
+        last.send(b"hello")
+        wait_until("its last upload", lambda: gate.metric("sealgate_requests_active") == 1, 5)
+        new = successor(gate)
+        try:
+            os.kill(old.pid, signal.SIGQUIT)
+            wait_until("the new process", lambda: serves(new), 20)
+            with Wire(gate.address) as wire:
+                for i in range(8 if rotates else 1):
+                    put(wire, f"{i}{LONG}")
+            # Each has looked at the file.
+            time.sleep(1.2)
+            assert old.alive()
+        finally:
+            new.signal(signal.SIGKILL if killed else signal.SIGTERM)
+            new.wait(10)
+        third = Process("sealgate", [sealgate(), "run", "--config", gate.config_file], gate.folder / "log-3")
+        time.sleep(1.2)
+        assert old.alive() and not serves(third)
+        last.send(b"world")
+        assert last.answer("PUT").status == 200
+    assert old.wait(20) == 0
+    gate.process = third
+    wait_until("the third", lambda: serves(third), 20)
+    with Wire(gate.address) as wire:
+        put(wire, "third")
+    third.stop(10)
+    trail = whole(gate.audit_file)
+    told = [line["key"][:9] for line in trail if line["unclean"]]
+    # Where the new process held the file's lock, the old one sees it die.
+    assert told in ([["third"], ["last"]] if killed else [[]]), trail
+    assert sum(line["key"] == "last" for line in trail) == 1
+    assert not gate.audit_file.with_name("audit.jsonl.next").exists()
+
+
 @pytest.mark.parametrize("writes", ["before and after", "after", "never"])
 def test_a_predecessor_that_is_killed_is_told(start, fake, writes):
     """By the new process' next line or, where there is none, by the first of the next run."""

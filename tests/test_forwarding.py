@@ -8,6 +8,7 @@ import pytest
 from harness import fakestore
 from harness.process import wait_until
 from harness.rules import EXPECT, SSE
+from harness.sealgate import Sealgate
 from harness.wire import Wire, assert_refused
 
 TARGETS = [
@@ -256,6 +257,20 @@ def test_virtual_host_allowed(wire, fake, host, target):
     assert wire.answer().status == 200
     assert fake.last().target == target
     assert fake.last().all("host") == [host]
+
+
+@pytest.mark.parametrize("host", ["locked.localhost", "locked.localhost.x", "locked.localhost-2.svc:80"])
+def test_a_host_that_holds_the_stores_own_name(scratch, fake, host):
+    """versitygw with `--virtual-domain localhost` takes what stands before it for a bucket, whatever comes behind."""
+    with Sealgate(scratch / "own-name", fake.endpoint.replace("127.0.0.1", "localhost"), [{"bucket": "locked", "require": "any"}, {"bucket": "open"}]) as gate:
+        with Wire(gate.address) as wire:
+            wire.request("PUT", "/open/k", body=b"x", host=host)
+            answer = wire.answer()
+            assert answer.status == 400 and b"base_domains" in answer.body
+        assert fake.seen == []
+        with Wire(gate.address) as wire:
+            wire.request("PUT", "/open/k", body=b"x", host="localhost")
+            assert wire.answer().status == 200
 
 
 # What S3 does not have

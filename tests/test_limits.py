@@ -308,3 +308,17 @@ def test_clients_do_not_take_all_the_files(scratch, fake, files, most):
             for link in links:
                 link.close()
         wait_until("their end", lambda: proxy.metrics()["sealgate_connections"] == 0)
+
+
+def test_one_address_does_not_take_all_the_files(scratch, fake):
+    """The default for one address is more than all that there are files for."""
+    proxy = Sealgate(scratch / "files-of-one", fake.endpoint, OPEN)
+    proxy.prefix = ["prlimit", "--nofile=256:256"]
+    with proxy.start():
+        links = [connect(proxy) for _ in range(100)]
+        try:
+            wait_until("the most of one", lambda: proxy.metrics()["sealgate_connections"] == 32)
+            assert is_served(connect(proxy, "127.0.0.2"))
+        finally:
+            for link in links:
+                link.close()

@@ -59,6 +59,30 @@ def test_a_file_that_is_being_written(own):
     assert proxy.metric("sealgate_config_reloads_total", result="refused") == 0
 
 
+def test_a_file_that_is_written_slowly(own):
+    """It is put in force once it rests, however long that takes; until then it is only said."""
+    proxy = own(rules=STRICT)
+    text = proxy.config_file.read_text()
+    half = text.replace("require: any", "")
+    with proxy.config_file.open("w") as file:
+        file.write(half)
+        begun = time.monotonic()
+        longest = 0
+        while time.monotonic() < begun + 13:
+            before = time.monotonic()
+            file.write("# and on\n")
+            file.flush()
+            assert put(proxy) == 403 or longest > 0.45, "half a configuration is in force"
+            time.sleep(0.2)
+            longest = max(longest, time.monotonic() - before)
+        file.seek(0)
+        file.truncate()
+        file.write(text)
+    assert "keep changing" in proxy.process.output()
+    in_force(proxy, 2)
+    assert put(proxy) == 403
+
+
 def padded(last: dict, count: int = 6000) -> list:
     """Rules that take a while to read, and one that matters."""
     return [{"bucket": f"pad{i}", "require": "AES256"} for i in range(count)] + [last]

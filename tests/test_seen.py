@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness.commands import run
+from harness.fakestore import respond
 from harness.rules import EXPECT, SSE
 from harness.tools import tool
 from harness.wire import Wire, assert_refused
@@ -212,6 +213,17 @@ def test_encryption_of_writes_is_counted(gate, fake):
     one(gate, "PUT", "/open/k", body=b"x")
     assert gate.metric("sealgate_put_encryption_total", how="client") == client + 1
     assert gate.metric("sealgate_put_encryption_total", how="none") == none + 1
+    # A form is answered with a redirect where it asks for one.
+    def redirects(link, seen):
+        link.read_body(seen)
+        respond(link, "303 See Other", "Location: http://h/", seen=seen)
+
+    fake.behave = redirects
+    form = ('--x\r\nContent-Disposition: form-data; name="key"\r\n\r\nk\r\n'
+            '--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nz\r\n--x--\r\n')
+    answer, _ = one(gate, "POST", "/open", "Content-Type: multipart/form-data; boundary=x", body=form.encode())
+    assert answer.status == 303
+    assert gate.metric("sealgate_put_encryption_total", how="none") == none + 2
 
 
 def test_metrics_have_their_names(gate, fake):

@@ -728,7 +728,12 @@ def test_who_leaves_is_told_from_a_store_that_drops_the_rest(fake_gate, fake):
     ("POST /locked/k?uploadId=u HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n", False),
     (LEAVES["copy"][1], True),
     (EXPECTS.replace("Expect: 100-continue\r\n", "")[:-1], False),
-], ids=["document", "nothing", "copy", "object"])
+    (LEAVES["form"][1], True),
+    (LEAVES["form"][1][:-2], True),
+    (LEAVES["form"][1][:-3], False),
+    (LEAVES["aws-chunked"][1], True),
+    (LEAVES["aws-chunked"][1][:-len(AWS_CHUNKED) + 3], False),
+], ids=["document", "nothing", "copy", "object", "form", "form without dashes", "form's file", "aws-chunked", "its first chunk"])
 def test_who_leaves_before_a_store_that_closes_at_once(fake_gate, fake, sent, counts):
     """A proxy before the store, that drops what its client does not end; the store had the whole document, and completes."""
     def closes(link, seen):
@@ -745,6 +750,12 @@ def test_who_leaves_before_a_store_that_closes_at_once(fake_gate, fake, sent, co
     assert (line["status"], line["decision"], line["reason"]) == ((501, "error", "unconfirmed") if counts else (400, "error", "client")), line
     assert ("may have had all" in line["error"]) == counts
     assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + counts
+    # Where it is reported only, it is counted and marked.
+    with Wire(fake_gate.address) as wire:
+        wire.send(sent.replace("/locked", "/reported"))
+    line = fake_gate.audit_new()[0]
+    assert (line["status"], line["decision"], line["reason"]) == (400, "error", "unconfirmed" if counts else "client"), line
+    assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + 2 * counts
 
 
 @pytest.mark.parametrize("leaves", [False, True])
@@ -780,6 +791,24 @@ def test_an_answer_that_breaks_off_after_its_head(fake_gate, fake, leaves, confi
         assert (line["status"], line["reason"]) == (501, "unconfirmed"), line
         assert fake.behave.deleted == ["/locked/k?versionId=v9"]
         assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + 1
+
+
+@pytest.mark.parametrize("request_", [COPY, PUT], ids=["copy", "object"])
+def test_an_answer_that_breaks_off_where_it_is_reported_only(fake_gate, fake, request_):
+    def breaks(link, seen):
+        link.read_body(seen)
+        link.send('HTTP/1.1 200 OK\r\nETag: "mine"\r\nContent-Length: 50\r\n\r\n<')
+        time.sleep(0.3)
+        return False
+
+    fake.behave = breaks
+    before = fake_gate.metric("sealgate_store_unconfirmed_total")
+    fake_gate.mark()
+    assert ask(fake_gate, request_.replace(b"/locked/", b"/reported/")).status == 503
+    line = fake_gate.audit_new()[0]
+    assert (line["status"], line["decision"], line["reason"]) == (503, "error", "unconfirmed"), line
+    assert "did not confirm the encryption" in line["error"]
+    assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + 1
 
 
 def test_what_is_reported_only_is_so_of_who_leaves(fake_gate, fake):

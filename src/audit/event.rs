@@ -249,9 +249,11 @@ impl Event<'_> {
     /// `client`, `injected`, `sealed`, `none`.
     #[must_use]
     pub fn put_encryption(&self) -> Option<PutEncryption> {
-        let wrote = self.operation.is_some_and(Operation::chooses_encryption)
-            && matches!(self.decision, Decision::Allow | Decision::Report)
-            && self.status.is_some_and(|s| (200..300).contains(&s));
+        let done = |operation: Operation| {
+            operation.chooses_encryption() && self.status.is_some_and(|s| operation.is_done(s))
+        };
+        let wrote = self.operation.is_some_and(done)
+            && matches!(self.decision, Decision::Allow | Decision::Report);
         wrote.then_some(if self.sealed {
             PutEncryption::Sealed
         } else if self.sse_injected.is_some() {

@@ -265,6 +265,11 @@ impl AuditFile {
         }
     }
 
+    /// From now on lines of requests come.
+    pub fn serves(&mut self) {
+        self.tenure.serves(&self.path);
+    }
+
     /// Whether there are lines of a deleted file that are not yet written again.
     pub fn owes(&self) -> bool {
         !self.deleted.is_empty()
@@ -325,7 +330,9 @@ impl AuditFile {
         } else {
             self.file.metadata()?.len()
         };
-        set_mark(&self.path, length)
+        set_mark(&self.path, length)?;
+        self.tenure.forget_before();
+        Ok(())
     }
 }
 

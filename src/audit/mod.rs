@@ -1,9 +1,11 @@
 //! What is seen of requests: one [`Event`] each, from which its audit line and its metrics come.
 
+mod beside;
 mod clock;
 mod deleted;
 mod event;
 mod file;
+mod follower;
 mod line;
 mod metrics;
 mod opened;

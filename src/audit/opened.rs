@@ -6,12 +6,16 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::follower::take_left;
 use super::pipe::never_waits;
 use super::rotation::rotated;
 use super::tail::{tail, take_mark};
 
 /// How often it is asked whether the process that writes the file has ended.
 const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// So many rotated files may have been begun since a process that hands over locked its own.
+const NEWEST: usize = 100;
 
 /// To be read, too, where that is allowed: what was written to a file that is deleted is read back.
 pub fn append(path: &Path) -> io::Result<File> {
@@ -41,19 +45,24 @@ pub fn lock(file: &File) -> bool {
 }
 
 /// Waits until no other process writes the file. Its lock is asked for on the file as it was opened, which a rotation by the
-/// other process does not let go before the next one's is held.
+/// other process does not let go before the next one's is held; and where a successor rotated and has ended, that process
+/// holds a rotated one.
 pub fn alone(path: &Path, mut file: File, most: Duration) -> io::Result<File> {
     let begin = Instant::now();
     let mut told = false;
     loop {
         if lock(&file) {
             let (ours, there) = (file.metadata()?, fs::metadata(path));
-            if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+            if !there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+                file = append(path)?;
+                continue;
+            }
+            if !is_rotated_one_held(path)? {
                 return Ok(file);
             }
-            file = append(path)?;
-            continue;
         }
+        // The other one may ask for it meanwhile.
+        let _ = file.unlock();
         if begin.elapsed() >= most {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
@@ -65,6 +74,16 @@ pub fn alone(path: &Path, mut file: File, most: Duration) -> io::Result<File> {
         }
         std::thread::sleep(ASK_EVERY);
     }
+}
+
+/// Whether another process holds one of the newest rotated files.
+fn is_rotated_one_held(path: &Path) -> io::Result<bool> {
+    let rotated = rotated(&fs::canonicalize(path)?)?;
+    let newest = rotated.iter().rev().take(NEWEST);
+    // One that cannot be opened, or is gone, tells nothing.
+    Ok(newest
+        .filter_map(|(_, path)| File::open(path).ok())
+        .any(|file| !lock(&file)))
 }
 
 /// Not every file system knows when a file was made; then it counts from now.
@@ -83,9 +102,10 @@ pub fn settle(path: &Path, file: &mut File) -> io::Result<bool> {
     if found.open {
         file.write_all(b"\n")?;
     }
+    let killed = take_left(path)?;
     if length == 0 {
         // A run that was killed just after a rotation leaves an empty file and no mark.
-        return Ok(mark.is_none() && !rotated(path)?.is_empty());
+        return Ok(killed || (mark.is_none() && !rotated(path)?.is_empty()));
     }
-    Ok(found.torn || mark != Some(true))
+    Ok(killed || found.torn || mark != Some(true))
 }

@@ -249,6 +249,17 @@ impl AuditSink {
         }
     }
 
+    /// To be called once this process serves, before the one that handed over is told so.
+    pub fn serves(&self) {
+        let mut state = self.lock();
+        for output in &mut state.outputs {
+            if let Target::File(file) = &mut output.to {
+                file.serves();
+            }
+        }
+        state.look();
+    }
+
     /// Whether lines wait that may still be written.
     #[must_use]
     pub fn waits(&self) -> bool {

@@ -3,10 +3,11 @@
 //! That a run ended its file stands beside it, in `<file>.end`: the file's length at that time, in bytes. So every line of the
 //! file itself is a request, and a file that was cut or added to since does not pass for one that was ended.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+use super::beside::beside;
 
 /// How far back the last line is looked for.
 const REACH: u64 = 1 << 20;
@@ -27,9 +28,7 @@ pub struct Tail {
 
 /// Where the length of the ended file stands.
 fn mark(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".end");
-    name.into()
+    beside(path, ".end")
 }
 
 /// Says that the run ended its file, of `length` bytes.

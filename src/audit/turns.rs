@@ -3,12 +3,13 @@
 //! The turn is the lock on a file of its own, `<file>.lock`, which stays there: the lock of the audit file itself says who
 //! runs, and is held as long as that process lives.
 
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
+
+use super::beside::beside;
 
 /// How long to wait before a turn is asked for again: the other process is in the middle of a write.
 pub const AGAIN: Duration = Duration::from_micros(200);
@@ -23,13 +24,11 @@ impl Turns {
     /// # Errors
     /// It cannot be opened.
     pub fn of(path: &Path) -> io::Result<Self> {
-        let mut name = OsString::from(path);
-        name.push(".lock");
         let file = OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o600)
-            .open(name)?;
+            .open(beside(path, ".lock"))?;
         Ok(Self(file))
     }
 

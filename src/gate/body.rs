@@ -94,6 +94,11 @@ impl Inspector {
         matches!(self.0, State::Xml { .. } | State::Form { .. })
     }
 
+    /// Whether the store may have all that it needs for writing, though the body has not ended.
+    pub fn may_suffice(&self) -> bool {
+        matches!(&self.0, State::File(tail) if tail.has_file())
+    }
+
     /// Takes a piece of the body and gives what may go to the store now; `end`: it is the last one.
     ///
     /// # Errors

@@ -152,12 +152,6 @@ pub enum Finding {
     Unconfirmed(String),
 }
 
-/// Whether an answer with this status says that something was written.
-pub fn is_success(operation: Option<Operation>, status: u16) -> bool {
-    // A form may be answered with a redirect.
-    (200..300).contains(&status) || (status == 303 && operation == Some(Operation::PostObject))
-}
-
 /// Whether the head of an answer itself confirms what was demanded.
 pub fn is_echoed(raw: &[u8], demanded: &Demanded) -> bool {
     let mut echo = Echo::default();
@@ -307,7 +301,7 @@ fn note(ctx: &mut Ctx, why: &str) {
 
 fn pass_on(ctx: &mut Ctx, why: &str) {
     ctx.note_unconfirmed(format!(
-        "the store did not confirm the encryption: {why}; passed on, as unconfirmed: report says"
+        "the store did not confirm the encryption: {why}; not refused, as unconfirmed: report says"
     ));
 }
 
@@ -419,24 +413,5 @@ async fn remove(
         Ok(told) if told.status == 412 => Err("somebody else has written the key since".to_owned()),
         Ok(told) => Err(format!("the store answered {} to the DELETE", told.status)),
         Err(error) => Err(error.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_redirect_is_a_forms_success() {
-        assert!(is_success(Some(Operation::PostObject), 303));
-        assert!(is_success(Some(Operation::PutObject), 204));
-        for (operation, status) in [
-            (Operation::PutObject, 303),
-            (Operation::PostObject, 302),
-            (Operation::CopyObject, 412),
-        ] {
-            assert!(!is_success(Some(operation), status));
-        }
     }
 }

@@ -50,6 +50,21 @@ impl Files {
         }
     }
 
+    /// A limit on those of one address, where `all` is that on all: half of what there are files for, so that no address
+    /// takes all, unless it is configured that one may.
+    #[must_use]
+    pub fn bound_of_one(self, limit: Option<u64>, all: Option<u64>) -> Option<u64> {
+        let bound = self.bound(all);
+        match (limit, bound) {
+            (Some(limit), Some(bound))
+                if bound < all.unwrap_or(u64::MAX) && limit < all.unwrap_or(u64::MAX) =>
+            {
+                Some(limit.min(bound.div_ceil(2)))
+            }
+            (limit, _) => limit,
+        }
+    }
+
     /// A third for clients, one for what their requests take at the store, one for the looks at what they have written there.
     fn share(self) -> Option<u64> {
         self.most
@@ -60,6 +75,22 @@ impl Files {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_address_does_not_take_all() {
+        let few = Files { most: Some(1024) };
+        assert_eq!(few.bound_of_one(Some(1000), Some(10_000)), Some(160));
+        assert_eq!(few.bound_of_one(Some(100), Some(10_000)), Some(100));
+        assert_eq!(few.bound_of_one(Some(1000), None), Some(160));
+        // Behind a balancer all clients are one: so it is configured.
+        assert_eq!(few.bound_of_one(Some(10_000), Some(10_000)), Some(10_000));
+        assert_eq!(few.bound_of_one(None, Some(10_000)), None);
+        assert_eq!(few.bound_of_one(Some(100), Some(200)), Some(100));
+        let many = Files {
+            most: Some(100_000),
+        };
+        assert_eq!(many.bound_of_one(Some(1000), Some(10_000)), Some(1000));
+    }
 
     #[test]
     fn some_are_kept_back() {

@@ -249,11 +249,9 @@ async fn fail(
                 ctx.note_answer(&answer);
             }
             ctx.decision = Decision::Error;
-            ctx.reason = Some(answer.reason);
-            ctx.error = Some(format!(
-                "broken off: {}",
-                answer.error.as_deref().unwrap_or("the connection ended")
-            ));
+            let why = answer.error.as_deref().unwrap_or("the connection ended");
+            ctx.condition = None;
+            ctx.end_by(answer.reason, Some(&format!("broken off: {why}")));
             if let Err(error) = ctx.record(shared, Seen::of(parsed, bytes_in)) {
                 refusal::unrecorded(&error);
             }

@@ -128,6 +128,7 @@ impl pingora::services::Service for Listening {
             tracing::info!(listen = ?self.addresses, "serving");
             let _ = self.sockets.set(Arc::clone(&sockets));
             if let Some(confirmation) = confirmation {
+                self.process.audit.serves();
                 confirmation.give();
             }
         };

@@ -24,8 +24,8 @@ use crate::{
 /// How often files are looked at, and how long after a change for the second time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// A file that never rests is read after so many looks.
-const MOST_LOOKS: u8 = 10;
+/// That a file does not rest is said after so many looks.
+const MANY_LOOKS: u32 = 20;
 
 /// What a look at the files found.
 enum Look {
@@ -41,7 +41,7 @@ enum Look {
 #[derive(Default)]
 struct Change {
     found: Option<Stamps>,
-    looks: u8,
+    looks: u32,
 }
 
 impl Change {
@@ -53,17 +53,27 @@ impl Change {
     }
 
     fn look(&mut self, read: &Stamps) -> Look {
-        if read.iter().all(|(path, before)| stamp(path) == *before) {
+        if is_same(read) {
             return Look::Same;
         }
         let now = read.keys().map(|p| (p.clone(), stamp(p))).collect();
-        if self.found.as_ref() == Some(&now) || self.looks == MOST_LOOKS {
+        if self.found.as_ref() == Some(&now) {
             return Look::Rests;
         }
         self.found = Some(now);
-        self.looks += 1;
+        self.looks = self.looks.saturating_add(1);
+        if self.looks == MANY_LOOKS {
+            tracing::warn!(
+                "the configuration's files keep changing: they are read once they rest for half a second, or on SIGHUP"
+            );
+        }
         Look::Moves
     }
+}
+
+/// Whether the files are as they were.
+fn is_same(files: &Stamps) -> bool {
+    files.iter().all(|(path, before)| stamp(path) == *before)
 }
 
 /// Has the configuration read again.
@@ -127,7 +137,16 @@ impl Reloader {
     }
 
     fn reload(&mut self) {
-        match Config::load(&self.path) {
+        let loaded = Config::load(&self.path);
+        let read = match &loaded {
+            Ok((config, _)) => &config.stamps,
+            Err(errors) => &errors.stamps,
+        };
+        if !is_same(read) {
+            // Half of it may be the former content. The next look finds it changed, and waits until it rests.
+            return;
+        }
+        match loaded {
             Ok((config, warnings)) => {
                 for warning in warnings {
                     tracing::warn!("{warning}");

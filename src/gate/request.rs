@@ -219,9 +219,20 @@ impl Ctx {
         self.status = Some(answer.status);
         self.code = answer.code;
         self.decision = answer.decision;
-        self.reason = Some(answer.reason);
+        self.end_by(answer.reason, answer.error.as_deref());
+    }
+
+    /// Notes what ended the request. That the store did not confirm what was demanded stays beside it.
+    pub fn end_by(&mut self, reason: Reason, error: Option<&str>) {
+        if self.reason == Some(Reason::Unconfirmed) && reason != Reason::Unconfirmed {
+            let before = self.error.take().unwrap_or_default();
+            let error = error.unwrap_or("the request ended");
+            self.error = Some(format!("{before}; then {error}"));
+            return;
+        }
+        self.reason = Some(reason);
         if self.condition.is_none() {
-            self.error.clone_from(&answer.error);
+            self.error = error.map(str::to_owned);
         }
     }
 

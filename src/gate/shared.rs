@@ -151,10 +151,14 @@ impl Shared {
             masked: process.fixed.masked(config, entries.listeners()),
             needs_restart: process.fixed.changed(config),
             most: process.files.bound(limits.connections),
-            most_of_one: limits.connections_per_source,
+            most_of_one: process
+                .files
+                .bound_of_one(limits.connections_per_source, limits.connections),
             most_requests: process.files.bound(limits.requests),
+            most_requests_of_one: process
+                .files
+                .bound_of_one(limits.requests_per_source, limits.requests),
             process,
-            most_requests_of_one: limits.requests_per_source,
             body_bytes: limits.body_bytes,
             body_rate: limits.body_rate,
             door: DoorLimits {

@@ -73,6 +73,15 @@ impl Upload {
         self.read
     }
 
+    /// Whether the store may have all that it needs for writing, though the body has not ended: all of an object that is framed once
+    /// more, `framed` bytes long (`aws-chunked`), or of a form's file.
+    pub fn may_suffice(&self, framed: Option<u64>) -> bool {
+        match &self.inspector {
+            Some(inspector) => inspector.may_suffice(),
+            None => framed.is_some_and(|bytes| self.read > bytes),
+        }
+    }
+
     /// Whether nothing may go to the store before more of the body has been seen.
     pub fn holds_back(&self) -> bool {
         self.inspector.as_ref().is_some_and(Inspector::holds_back)

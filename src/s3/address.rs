@@ -47,6 +47,11 @@ pub enum AddressError {
         "the Host header names a host below the store's own name, and it is not known whether the store reads a bucket there: if it does, add the store's name to base_domains"
     )]
     BelowTheStore,
+    /// The store's own name of one label stands in it, which some stores cut the bucket off at; it may be a namespace's, too.
+    #[error(
+        "the Host header holds the store's own name, before which a store may read a bucket: if yours does, add that name to base_domains; if it does not, list this host in hosts"
+    )]
+    HoldsTheStore,
     /// The store would take the whole host for a bucket, as Amazon S3 does.
     #[error(
         "the store takes this Host header for a bucket's name, as Amazon S3 does: name the store's endpoint, or a host below base_domains"

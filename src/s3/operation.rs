@@ -100,6 +100,12 @@ impl Operation {
         self.row().headers
     }
 
+    /// Whether an answer with this status says that it was done: a form may be answered with a redirect.
+    #[must_use]
+    pub fn is_done(self, status: u16) -> bool {
+        (200..300).contains(&status) || (status == 303 && self == Self::PostObject)
+    }
+
     /// Whether it chooses an object's encryption: it may carry `x-amz-server-side-encryption` and decides what is stored.
     #[must_use]
     pub fn chooses_encryption(self) -> bool {
@@ -168,6 +174,18 @@ mod tests {
             assert_eq!(Operation::from_name(operation.name()), Some(*operation));
         }
         assert_eq!(Operation::from_name("putobject"), None);
+    }
+
+    #[test]
+    fn a_redirect_is_a_forms_success() {
+        assert!(Operation::PostObject.is_done(303) && Operation::PutObject.is_done(204));
+        for (operation, status) in [
+            (Operation::PutObject, 303),
+            (Operation::PostObject, 302),
+            (Operation::CopyObject, 412),
+        ] {
+            assert!(!operation.is_done(status), "{operation} {status}");
+        }
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl Served {
     /// Whether a request with this target and `Host` may name the host that it names.
     ///
     /// # Errors
-    /// [`AddressError::HostNotServed`], [`AddressError::BelowTheStore`], [`AddressError::BucketByHost`].
+    /// [`AddressError::HostNotServed`], [`AddressError::BelowTheStore`], [`AddressError::HoldsTheStore`],
+    /// [`AddressError::BucketByHost`].
     pub fn check(&self, target: &[u8], host: Option<&str>) -> Result<(), AddressError> {
         let Some(host) = named_host(target, host) else {
             return if self.hosts.is_empty() {
@@ -76,12 +77,17 @@ impl Served {
         }
         match &self.store {
             Store::Named(own)
-                if !below_domain
-                    && (below(name, own).is_some_and(|label| !label.is_empty())
-                        // A name of one label may be a namespace's, too: `gate.minio.svc`.
-                        || (own.contains('.') && stands_inside(name, own))) =>
+                if !below_domain && below(name, own).is_some_and(|label| !label.is_empty()) =>
             {
                 Err(AddressError::BelowTheStore)
+            }
+            Store::Named(own) if !below_domain && stands_inside(name, own) => {
+                match own.contains('.') {
+                    true => Err(AddressError::BelowTheStore),
+                    // It may be a namespace's name, too, as in `gate.minio.svc`: who lists the host has thought of it.
+                    false if !self.hosts.is_empty() => Ok(()),
+                    false => Err(AddressError::HoldsTheStore),
+                }
             }
             Store::AnyHost if !below_domain && names_a_bucket_at_aws(name) != Some(false) => {
                 Err(AddressError::BucketByHost)
@@ -189,6 +195,24 @@ mod tests {
             check(&listed, "public.minio"),
             Err(AddressError::BelowTheStore)
         );
+        // A name of one label stands anywhere, and versitygw cuts the bucket off before it.
+        let short = served(&[], &[], "minio");
+        for host in [
+            "public.minio.svc",
+            "public.minio-system.svc:80",
+            "a.b.MINIO.x",
+        ] {
+            assert_eq!(
+                check(&short, host),
+                Err(AddressError::HoldsTheStore),
+                "{host}"
+            );
+        }
+        for host in ["minio", "minio.svc", "xminio.svc", "gate.xminio.svc"] {
+            assert_eq!(check(&short, host), Ok(()), "{host}");
+        }
+        let listed = served(&["gate.minio.svc"], &[], "minio");
+        assert_eq!(check(&listed, "gate.minio.svc"), Ok(()));
         let known = served(&[], &["minio.data.svc"], "minio.data.svc");
         assert_eq!(check(&known, "public.minio.data.svc"), Ok(()));
         assert_eq!(known.domains(), ["minio.data.svc"]);

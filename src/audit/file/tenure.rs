@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use crate::audit::follower::{Note, take_left};
 use crate::audit::opened::lock;
 use crate::audit::tail::take_mark;
 
@@ -25,6 +26,8 @@ pub struct Tenure {
     before: Before,
     /// The run before was killed.
     unclean: bool,
+    /// What this run leaves where it is killed before the one before has ended.
+    note: Option<Note>,
     /// The file that this run locked, where another one locked the next: who follows sees by it that this run goes on.
     sign: Option<File>,
 }
@@ -40,6 +43,7 @@ impl Tenure {
                 Before::Ended
             },
             unclean: false,
+            note: None,
             sign: None,
         }
     }
@@ -66,12 +70,39 @@ impl Tenure {
             Before::Ended | Before::Writes => !was_locked,
         };
         match take_mark(path, length) {
-            Ok(Some(_)) => self.before = Before::Ended,
+            Ok(Some(_)) => self.forget_before(),
             Ok(None) if has_ended => {
-                self.before = Before::Ended;
+                self.forget_before();
                 self.unclean = true;
+                // It was a successor that was killed, perhaps; and told once is enough.
+                let _ = take_left(path);
             }
             _ => {}
+        }
+    }
+
+    /// This run begins to serve: where the one before goes on, it leaves a note.
+    pub fn serves(&mut self, path: &Path) {
+        if !self.follows() {
+            return;
+        }
+        match Note::leave(path) {
+            Ok((note, killed)) => {
+                self.note = note;
+                self.unclean |= killed;
+            }
+            Err(error) => tracing::error!(
+                file = %path.display(), %error,
+                "no note can be left beside the audit file: should this process be killed before the one that handed over has ended, nothing will tell"
+            ),
+        }
+    }
+
+    /// The run before has ended, or this one has, well.
+    pub fn forget_before(&mut self) {
+        self.before = Before::Ended;
+        if let Some(note) = self.note.take() {
+            note.take_away();
         }
     }
 

@@ -20,7 +20,8 @@ use crate::{
 impl Exchange<'_> {
     /// Whether the answer to a write does not say itself what must be confirmed.
     pub(super) fn is_unconfirmed(&self, head: &ResponseHead, demanded: &Demanded) -> bool {
-        confirm::is_success(self.request.ctx.operation, head.status)
+        let operation = self.request.ctx.operation;
+        operation.is_none_or(|operation| operation.is_done(head.status))
             && !confirm::is_echoed(&self.heard[..head.len], demanded)
     }
 

@@ -3,8 +3,9 @@
 //! A store may write before it has the whole body: at the last chunk of `aws-chunked`, at a form's last boundary, at the
 //! end of an XML document, for a copy at once. So who withholds a byte and leaves must not hide a write. The store is told
 //! that no more comes, as the end of its connection would, and what it answers then is looked at as ever. One that ends
-//! without an answer has dropped a body that was not whole. A copy needs none, though, and a document may have been whole but for
-//! what comes after it: a proxy before the store that closes at once keeps it neither from copying nor from completing an upload.
+//! without an answer has dropped a body that was not whole. A copy needs none, though, and a document, a form's file or an
+//! `aws-chunked` object may have been whole but for what comes after it: a proxy before the store that closes at once does not
+//! keep it from writing then.
 
 use std::{
     pin::Pin,
@@ -12,10 +13,11 @@ use std::{
     time::Instant,
 };
 
+use http::{HeaderMap, header::CONTENT_ENCODING};
 use tokio::io::AsyncWrite;
 
 use super::{Answer, Exchange, Fault};
-use crate::{config::Unconfirmed, gate::confirm, s3::Operation};
+use crate::{gate::confirm, s3::Operation};
 
 /// How the client's part ended.
 pub(super) struct Left {
@@ -41,10 +43,9 @@ impl Exchange<'_> {
             let may_be_done = match self.request.ctx.operation {
                 Some(Operation::CompleteMultipartUpload) => self.upload.bytes_read() > 0,
                 Some(Operation::CopyObject | Operation::UploadPartCopy) => true,
-                _ => false,
+                _ => self.upload.may_suffice(framed_bytes(self.head.headers)),
             };
             if let Some(unconfirmed) = self.demanded
-                && unconfirmed != Unconfirmed::Report
                 && may_be_done
                 && matches!(self.answer, Answer::Head)
             {
@@ -99,4 +100,18 @@ impl Exchange<'_> {
         self.left.as_ref().is_none_or(|left| left.whole)
             || self.request.ctx.reason == Some(crate::audit::Reason::Unconfirmed)
     }
+}
+
+/// How long an object is that `aws-chunked` frames
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>); 0 where that is not said.
+fn framed_bytes(headers: &HeaderMap) -> Option<u64> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let streams = text("x-amz-content-sha256").is_some_and(|hash| hash.starts_with("STREAMING-"))
+        || headers
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|coding| coding.contains("aws-chunked"));
+    let length = text("x-amz-decoded-content-length").and_then(|length| length.trim().parse().ok());
+    streams.then(|| length.unwrap_or(0))
 }

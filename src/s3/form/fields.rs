@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::FormError;
-use crate::s3::address::{AddressError, check_key};
+use crate::s3::address::{AddressError, MAX_KEY_BYTES, check_key};
 use crate::s3::extension::is_foreign;
 use crate::s3::xml::{Tagging, XML_BYTES};
 
@@ -194,12 +194,21 @@ fn key(fields: &[Field], file: &FilePart) -> Result<String, FormError> {
         .iter()
         .find(|field| field.name == "key")
         .ok_or(FormError::NoKey)?;
-    let mut key = Vec::with_capacity(given.value.len());
+    let mut key = Vec::new();
     let mut rest = given.value.as_slice();
+    let mut name = None;
     while let Some(at) = super::boundary::find(rest, FILENAME, 0) {
         let (before, after) = rest.split_at(at);
+        let name = match name {
+            Some(name) => name,
+            None => *name.insert(substitute(file)?),
+        };
         key.extend_from_slice(before);
-        key.extend_from_slice(substitute(file)?);
+        key.extend_from_slice(name);
+        // Many names of a long one are told before they are written out.
+        if key.len() > MAX_KEY_BYTES {
+            return Err(FormError::KeyTooLong);
+        }
         rest = after.get(FILENAME.len()..).unwrap_or_default();
     }
     key.extend_from_slice(rest);

@@ -22,6 +22,8 @@ pub struct Tail {
     /// From where on they are still to be searched.
     searched: usize,
     state: State,
+    /// A delimiter was passed.
+    past: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,7 @@ impl Tail {
             held: b"\r\n".to_vec(),
             searched: 0,
             state: State::Value,
+            past: false,
         }
     }
 
@@ -112,10 +115,19 @@ impl Tail {
                         return Err(FormError::AfterFile(head.name));
                     }
                     self.state = State::Value;
+                    self.past = true;
                     self.searched = end + 2;
                 }
             }
         }
+    }
+
+    /// Whether a delimiter ended the file, be it only the begin of its line.
+    #[must_use]
+    pub fn has_file(&self) -> bool {
+        // What is held of a value begins with the CR before the delimiter.
+        let delimiter = self.held.get(1..).unwrap_or_default();
+        self.state != State::Value || self.past || delimiter.starts_with(&self.delimiter)
     }
 
     /// Drops the first `n` of the held bytes.
@@ -210,6 +222,24 @@ mod tests {
                 run(body.as_bytes(), 7),
                 Err(FormError::Extension(name.to_lowercase()))
             );
+        }
+    }
+
+    #[test]
+    fn knows_where_the_file_ends() {
+        let body = b"data\r\n--b\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\nGo\r\n--b--\r\n";
+        let end = b"data\r\n--b".len();
+        for step in [1, 2, 3, 7, 1000] {
+            for length in 0..body.len() {
+                let mut tail = Tail::new(&Boundary::new("b").unwrap());
+                let body = &body[..length];
+                body.chunks(step).try_for_each(|c| tail.feed(c)).unwrap();
+                assert_eq!(
+                    tail.has_file(),
+                    length >= end,
+                    "{length} in steps of {step}"
+                );
+            }
         }
     }
 

@@ -155,6 +155,21 @@ fn refuses_what_can_be_read_in_two_ways() {
     }
 }
 
+/// Many names of a long file would be a key of megabytes.
+#[test]
+fn a_key_that_grows_too_long_is_not_written_out() {
+    let long = "a".repeat(10_000);
+    let body = [part("key", &"${filename}".repeat(890)), file(&long, "x")].concat();
+    let cost = effort::of(|| assert!(matches!(whole(&body), Err(FormError::KeyTooLong))));
+    assert!(cost <= 20 * body.len(), "{cost} of {}", body.len());
+    let fits = [
+        part("key", &"${filename}".repeat(4)),
+        file(&long[..256], "x"),
+    ]
+    .concat();
+    assert_eq!(whole(&fits).unwrap().key().len(), 1024);
+}
+
 #[test]
 fn the_key_is_the_one_the_store_sees() {
     let form =
