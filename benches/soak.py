@@ -138,8 +138,10 @@ def soak(directory, pid, port, tls, seconds):
         good &= done > seconds and refused == (done if title.startswith("denials") else 0)
     time.sleep(35)  # lingering connections, and those kept to the store, end within 30 s
     fifth = len(samples) // 5
-    early, late = (max(m for m, _ in part) for part in (samples[fifth : 2 * fifth], samples[-fifth:]))
+    parts = [[memory for memory, _ in samples[i * fifth : (i + 1) * fifth]] for i in range(5)]
+    early, late = max(parts[1]), max(parts[4])
     after = fds(pid)
+    print("memory, mean and highest of each fifth:", ", ".join(f"{sum(part) / len(part):.1f}/{max(part):.1f}" for part in parts), "MiB")
     print(f"memory: {early:.1f} MiB in the second fifth, {late:.1f} in the last ({100 * (late / early - 1):+.1f} %)")
     print(f"file descriptors: {quiet} before, {max(f for _, f in samples)} at most, {after} after; memory after: {bench.rss_mib(pid):.1f} MiB")
     return good and late <= early * 1.05 and after <= quiet + 2
