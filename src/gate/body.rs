@@ -162,8 +162,10 @@ impl Inspector {
                 }
             },
             State::File(mut tail) => {
-                tail.feed(&bytes).map_err(form_error)?;
+                let fed = tail.feed(&bytes);
+                // What it has seen counts where it is refused, too.
                 self.0 = State::File(tail);
+                fed.map_err(form_error)?;
                 Ok(bytes)
             }
             State::Done => Ok(bytes),

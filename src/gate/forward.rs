@@ -250,7 +250,6 @@ async fn fail(
             }
             ctx.decision = Decision::Error;
             let why = answer.error.as_deref().unwrap_or("the connection ended");
-            ctx.condition = None;
             ctx.end_by(answer.reason, Some(&format!("broken off: {why}")));
             if let Err(error) = ctx.record(shared, Seen::of(parsed, bytes_in)) {
                 refusal::unrecorded(&error);

@@ -219,7 +219,8 @@ impl Ctx {
         self.status = Some(answer.status);
         self.code = answer.code;
         self.decision = answer.decision;
-        self.end_by(answer.reason, answer.error.as_deref());
+        let error = answer.error.as_deref();
+        self.end_by(answer.reason, error.filter(|_| self.condition.is_none()));
     }
 
     /// Notes what ended the request. That the store did not confirm what was demanded stays beside it.
@@ -231,8 +232,8 @@ impl Ctx {
             return;
         }
         self.reason = Some(reason);
-        if self.condition.is_none() {
-            self.error = error.map(str::to_owned);
+        if let Some(error) = error {
+            self.error = Some(error.to_owned());
         }
     }
 

@@ -111,7 +111,7 @@ fn framed_bytes(headers: &HeaderMap) -> Option<u64> {
             .get_all(CONTENT_ENCODING)
             .iter()
             .filter_map(|value| value.to_str().ok())
-            .any(|coding| coding.contains("aws-chunked"));
+            .any(|codings| codings.to_ascii_lowercase().contains("aws-chunked"));
     let length = text("x-amz-decoded-content-length").and_then(|length| length.trim().parse().ok());
     streams.then(|| length.unwrap_or(0))
 }

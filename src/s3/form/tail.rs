@@ -22,8 +22,8 @@ pub struct Tail {
     /// From where on they are still to be searched.
     searched: usize,
     state: State,
-    /// A delimiter was passed.
-    past: bool,
+    /// The bytes of a delimiter were seen.
+    ended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Tail {
             held: b"\r\n".to_vec(),
             searched: 0,
             state: State::Value,
-            past: false,
+            ended: false,
         }
     }
 
@@ -75,6 +75,7 @@ impl Tail {
                         self.let_go(self.searched.saturating_sub(1));
                         return Ok(());
                     };
+                    self.ended = true;
                     let after = mark + self.delimiter.len();
                     if mark.checked_sub(1).and_then(|cr| self.held.get(cr)) != Some(&b'\r') {
                         return NO_DELIMITER;
@@ -115,19 +116,16 @@ impl Tail {
                         return Err(FormError::AfterFile(head.name));
                     }
                     self.state = State::Value;
-                    self.past = true;
                     self.searched = end + 2;
                 }
             }
         }
     }
 
-    /// Whether a delimiter ended the file, be it only the begin of its line.
+    /// Whether a delimiter may have ended the file, be it only the begin of its line, or of one that is an error here.
     #[must_use]
     pub fn has_file(&self) -> bool {
-        // What is held of a value begins with the CR before the delimiter.
-        let delimiter = self.held.get(1..).unwrap_or_default();
-        self.state != State::Value || self.past || delimiter.starts_with(&self.delimiter)
+        self.ended
     }
 
     /// Drops the first `n` of the held bytes.
@@ -240,6 +238,10 @@ mod tests {
                     "{length} in steps of {step}"
                 );
             }
+        }
+        for body in [&b"data\r\n--boundary"[..], b"data\n--b\r\n"] {
+            let mut tail = Tail::new(&Boundary::new("b").unwrap());
+            assert!(tail.feed(body).is_err() && tail.has_file());
         }
     }
 
