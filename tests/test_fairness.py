@@ -55,6 +55,46 @@ def test_a_refusal_that_is_not_taken_ends_its_stream(own):
     assert sorted(line["code"] for line in proxy.audit()) == ["AccessDenied"] * 2 + ["SlowDown"] * 2
 
 
+def _all_over(h2, streams):
+    h2.read(0.1)
+    return [h2.streams[number].done for number in streams]
+
+
+@pytest.mark.parametrize("fields", [[("expect", "x")], [("authorization", "AWS4-HMAC-SHA256 nonsense")], [("x-amz-acl", "private")] * 2])
+def test_what_is_refused_whatever_is_decided_counts(own, fields):
+    """What is one too many is told so before all else."""
+    proxy = own(rules=STRICT, limits={"requests_per_source": 2})
+    with H2(proxy.address, window=0) as h2:
+        streams = [h2.head("GET", "/b/k", *fields) for _ in range(4)]
+        wait_until("the two that are too many", lambda: sorted(_all_over(h2, streams)) == [False, False, True, True], 3)
+        wait_until("the others", lambda: all(_all_over(h2, streams)), 10)
+    assert sorted(line["code"] for line in proxy.audit())[2:] == ["SlowDown"] * 2
+
+
+def test_heads_that_are_refused_are_not_waited_for(own):
+    proxy = own(rules=STRICT, limits={"requests_per_source": 2, "idle_timeout": "60s"})
+    begun = time.monotonic()
+    with H2(proxy.address, window=0) as h2:
+        streams = [h2.head("GET", "/b/k", ("host", "another")) for _ in range(4)]
+        wait_until("the two that are too many", lambda: sorted(_all_over(h2, streams)) == [False, False, True, True], 3)
+        wait_until("the others", lambda: all(_all_over(h2, streams)), 10)
+    assert 4 < time.monotonic() - begun < 9
+    assert {line["code"] for line in proxy.audit()} == {"BadRequest"}
+
+
+def test_who_takes_no_answers_is_sent_away(own):
+    proxy = own(rules=STRICT, limits={"requests_per_source": 1})
+    with H2(proxy.address, window=0) as h2:
+        sent = 0
+        while h2.goaway is None and not h2.closed and sent < 1000:
+            h2.head("GET", "/b/k", ("host", "another"))
+            sent += 1
+            end = time.monotonic() + 10
+            while h2.h2.open_outbound_streams >= 100 and h2.goaway is None and time.monotonic() < end:
+                h2.read(0.05)
+        assert 256 <= sent < 600
+
+
 def test_health_answers_that_are_not_read(own):
     proxy = own(limits={"idle_timeout": "1s", "linger": {"bytes": 0, "time": "1s"}})
     proxy.stop()

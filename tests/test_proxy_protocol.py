@@ -254,3 +254,32 @@ def test_connections_are_counted_for_the_client_behind_a_relay(scratch):
         for wire in wires:
             wire.close()
     store.stop()
+
+
+def test_who_says_nothing_behind_a_relay_counts_by_its_address(scratch, fake, pki):
+    """Before its TLS handshake, which may never come."""
+    cert, key = pki.issue("localhost", "DNS:localhost")
+    proxy = Sealgate(scratch / "silent", fake.endpoint, RULES, trusted_proxies=["127.0.0.1"], limits={"connections_per_source": 2})
+    proxy.config["listen"][0] |= {"proxy_protocol": True, "tls": {"cert": str(cert), "key": str(key)}}
+    with proxy:
+        host, port = proxy.address.rsplit(":", 1)
+        links = []
+        try:
+            for source in (CLIENT, CLIENT, CLIENT, "198.51.100.8"):
+                link = socket.create_connection((host, int(port)), 5)
+                links.append(link)
+                link.sendall(v1(source))
+                time.sleep(0.1)
+            open_ = []
+            for link in links:
+                link.settimeout(0.3)
+                try:
+                    open_.append(link.recv(1) != b"")
+                except TimeoutError:
+                    open_.append(True)
+                except ConnectionError:
+                    open_.append(False)
+            assert open_ == [True, True, False, True]
+        finally:
+            for link in links:
+                link.close()

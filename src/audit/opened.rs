@@ -57,7 +57,8 @@ pub fn alone(path: &Path, mut file: File, most: Duration) -> io::Result<File> {
                 file = append(path)?;
                 continue;
             }
-            if !is_rotated_one_held(path)? {
+            // Where the folder cannot be listed nothing is known of any.
+            if !is_rotated_one_held(path).unwrap_or(false) {
                 return Ok(file);
             }
         }

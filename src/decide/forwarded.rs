@@ -18,11 +18,10 @@ pub fn source_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     let mut nearest = peer;
     let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
     for line in lines.into_iter().rev() {
-        let Ok(line) = line.to_str() else {
-            return nearest;
-        };
-        for entry in line.rsplit(',') {
-            let Some(ip) = address(entry.trim()) else {
+        // Byte by byte from the right: what a client has put before its proxy's own entry does not hide that.
+        for entry in line.as_bytes().rsplit(|&byte| byte == b',') {
+            let text = std::str::from_utf8(entry.trim_ascii()).ok();
+            let Some(ip) = text.and_then(address) else {
                 return nearest;
             };
             nearest = ip.to_canonical();
@@ -75,7 +74,8 @@ mod tests {
     fn from(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append("x-forwarded-for", line.parse().unwrap());
+            let line = http::HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            headers.append("x-forwarded-for", line);
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|t| t.parse().unwrap()).collect();
         source_ip(peer.parse().unwrap(), &headers, &trusted).to_string()
@@ -97,6 +97,14 @@ mod tests {
         assert_eq!(
             from("127.0.0.1", &["198.51.100.7, nonsense"], nets),
             "127.0.0.1"
+        );
+        assert_eq!(
+            from("127.0.0.1", &["\u{ff}, 198.51.100.7, 10.0.0.9"], nets),
+            "198.51.100.7"
+        );
+        assert_eq!(
+            from("127.0.0.1", &["198.51.100.7, \u{ff}, 10.0.0.9"], nets),
+            "10.0.0.9"
         );
         assert_eq!(from("127.0.0.1", &[], nets), "127.0.0.1");
         assert_eq!(from("127.0.0.1", &["10.0.0.1"], nets), "10.0.0.1");

@@ -162,9 +162,12 @@ impl Inspector {
                 }
             },
             State::File(mut tail) => {
+                let had_file = tail.has_file();
                 let fed = tail.feed(&bytes);
-                // What it has seen counts where it is refused, too.
-                self.0 = State::File(tail);
+                // A piece that is refused does not go to the store: what came before it counts.
+                if fed.is_ok() || had_file {
+                    self.0 = State::File(tail);
+                }
                 fed.map_err(form_error)?;
                 Ok(bytes)
             }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::{
     client::{Client, Rest},
-    enter::{Entered, enter, is_relayed},
+    enter::{Entered, enter},
     forward::{After, forward},
     h2::{self, Preface},
     health,
@@ -77,7 +77,6 @@ impl ServerApp for Door {
         let live = &self.0;
         let gate = live.current();
         let peer = Client::of(&stream).ip;
-        let relayed = is_relayed(&gate, &stream, peer);
         // Whoever opens too many is not answered: it must not cost an answer each.
         let connections = match gate.entries.of(&stream)?.listener.serve {
             Serve::All => &live.process.connections,
@@ -89,11 +88,8 @@ impl ServerApp for Door {
         if !gate.is_trusted(peer) {
             requests = Some(open.from(peer, gate.most_of_one)?);
         }
-        let mut entered = enter(&gate, stream).await?;
-        if relayed && !entered.client.unnamed && !gate.is_trusted(entered.client.ip) {
-            requests = Some(open.from(entered.client.ip, gate.most_of_one)?);
-        }
-        entered.client.requests = requests;
+        let mut entered = enter(&gate, stream, &mut open).await?;
+        entered.client.requests = entered.client.requests.or(requests);
         drop(gate);
         serve(live, entered, shutdown).await;
         None
@@ -147,7 +143,7 @@ async fn serve(live: &Arc<Live>, entered: Entered, shutdown: &ShutdownWatch) {
                             return;
                         }
                         After::Linger => return linger(gate, rest).await,
-                        After::Abort => return,
+                        After::Abort | After::Untaken => return,
                     }
                 }
                 Err(error) => Some(error),
@@ -157,7 +153,7 @@ async fn serve(live: &Arc<Live>, entered: Entered, shutdown: &ShutdownWatch) {
             Arrival::TimedOut => None,
             Arrival::Refused(error) => Some(error),
         };
-        refusal::refuse_head(gate, &client, &mut rest, refused).await;
+        let _ = refusal::refuse_head(gate, &client, &mut rest, refused).await;
         return linger(gate, rest).await;
     }
 }
@@ -183,10 +179,13 @@ pub async fn request(
     // A body that was announced must never be read as a request: only without one the connection goes on.
     let bodiless = head.framing == Framing::None;
     let keep = keep && bodiless;
-    let sent = refusal::answer(gate, rest, parsed, &mut ctx, &answer, 0, keep).await;
+    // A client may be slow to take the answer: the head is not kept for so long.
     rest.ahead.advance(head.skip + head.len);
-    match sent {
-        Err(_) => After::Abort,
+    if rest.ahead.is_empty() {
+        rest.ahead = BytesMut::new();
+    }
+    match refusal::answer(gate, rest, parsed, &mut ctx, &answer, 0, keep).await {
+        Err(_) => After::Untaken,
         Ok(()) if keep => After::Keep,
         Ok(()) if bodiless => After::of(rest, head, parsed),
         Ok(()) => After::Linger,

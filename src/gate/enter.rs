@@ -1,6 +1,6 @@
 //! From an accepted connection to one that HTTP is spoken on: which listener it came to, the PROXY protocol's header, TLS.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, BytesMut};
 use pingora::protocols::Stream;
@@ -10,6 +10,7 @@ use super::{
     StartError,
     ahead::Ahead,
     client::{Client, Rest},
+    connections::Open,
     door::read_some,
     shared::Shared,
     tls::Tls,
@@ -133,15 +134,6 @@ impl Entries {
     }
 }
 
-/// Whether a connection is to begin with the header of a trusted relay: its peer is not the client.
-pub fn is_relayed(shared: &Shared, stream: &Stream, peer: IpAddr) -> bool {
-    shared.is_trusted(peer)
-        && shared
-            .entries
-            .of(stream)
-            .is_some_and(|e| e.listener.proxy_protocol)
-}
-
 /// What a listener offers by ALPN, best first. Health is asked for in HTTP/1 alone.
 fn protocols(listener: &Listener) -> Vec<Vec<u8>> {
     let known: &[&[u8]] = match listener.serve {
@@ -161,16 +153,16 @@ pub struct Entered {
     pub serve: Serve,
 }
 
-/// Takes a connection in. `None`: it is to be closed.
-pub async fn enter(shared: &Shared, stream: Stream) -> Option<Entered> {
+/// Takes a connection in, which counts for the address that a relay names as soon as that is known. `None`: it is to be closed.
+pub async fn enter(shared: &Shared, stream: Stream, open: &mut Open) -> Option<Entered> {
     tokio::select! {
         biased;
-        entered = take_in(shared, stream) => entered,
+        entered = take_in(shared, stream, open) => entered,
         () = shared.process.gives_up() => None,
     }
 }
 
-async fn take_in(shared: &Shared, mut stream: Stream) -> Option<Entered> {
+async fn take_in(shared: &Shared, mut stream: Stream, open: &mut Open) -> Option<Entered> {
     let entry = shared.entries.of(&stream)?;
     let metrics = &shared.process.metrics.transport;
     let within = shared.door.header_timeout;
@@ -188,6 +180,9 @@ async fn take_in(shared: &Shared, mut stream: Stream) -> Option<Entered> {
                 client.unnamed = header.source.is_none();
                 client.ip = header.source.unwrap_or(client.ip);
                 told = header.tls;
+                if !client.unnamed && !shared.is_trusted(client.ip) {
+                    client.requests = Some(open.from(client.ip, shared.most_of_one)?);
+                }
             }
             Err(why) => {
                 metrics.proxy_header_refused();

@@ -38,6 +38,8 @@ pub enum After {
     Linger,
     /// It is cut off: the response is incomplete, and must not look complete.
     Abort,
+    /// The same, for the client does not take an answer of Sealgate's own.
+    Untaken,
 }
 
 impl After {
@@ -262,7 +264,7 @@ async fn fail(
     }
     match refusal::answer(shared, rest, parsed, ctx, &answer, bytes_in, false).await {
         Ok(()) => After::Linger,
-        Err(_) => After::Abort,
+        Err(_) => After::Untaken,
     }
 }
 

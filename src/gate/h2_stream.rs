@@ -61,7 +61,7 @@ const LINGER: Duration = Duration::from_millis(100);
 pub enum Ended {
     /// It was answered, or could not be.
     Served,
-    /// The client gave it up before.
+    /// The client gave it up before, or does not take an answer of Sealgate's own.
     GivenUp,
 }
 
@@ -113,15 +113,15 @@ pub async fn serve(
             rest.ahead = written;
             door::request(&gate, &on.client, &mut rest, &head, &parsed, false).await
         }
-        Err(error) => {
-            refusal::refuse_head(&gate, &on.client, &mut rest, Some(error)).await;
-            After::Close
-        }
+        Err(error) => match refusal::refuse_head(&gate, &on.client, &mut rest, Some(error)).await {
+            Ok(()) => After::Close,
+            Err(_) => After::Untaken,
+        },
     };
-    if after != After::Abort {
+    if !matches!(after, After::Abort | After::Untaken) {
         let _ = rest.stream.shutdown().await;
     }
-    if given_up.load(Ordering::Relaxed) {
+    if after == After::Untaken || given_up.load(Ordering::Relaxed) {
         Ended::GivenUp
     } else {
         Ended::Served

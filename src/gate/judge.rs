@@ -78,11 +78,15 @@ fn examine(
         .served
         .check(head.target, head.host)
         .map_err(s3::RouteError::from)
-        .and_then(|()| s3::route(head, shared.served.domains()))
-        .map_err(|error| unroutable(error.into()))?;
-    ctx.operation = Some(routed.operation);
-    ctx.bucket = routed.bucket.as_deref().map(str::to_owned);
-    ctx.key = routed.key.as_deref().map(<[u8]>::to_vec);
+        .and_then(|()| s3::route(head, shared.served.domains()));
+    if let Ok(routed) = &routed {
+        ctx.operation = Some(routed.operation);
+        ctx.bucket = routed.bucket.as_deref().map(str::to_owned);
+        ctx.key = routed.key.as_deref().map(<[u8]>::to_vec);
+    }
+    // Before all that may be refused: what is one too many costs the least.
+    too_many(shared, of_source)?;
+    let routed = routed.map_err(|error| unroutable(error.into()))?;
     if arrived.expectation == Expectation::Unknown {
         let error = S3Error::new(
             ErrorCode::ExpectationFailed,
@@ -92,7 +96,9 @@ fn examine(
     }
     let claim = sigv4::claim(&routed, head)
         .map_err(|e| Answer::error(e, Decision::Error, Reason::Request))?;
-    too_much(shared, of_source, ctx)?;
+    if let Some(most) = shared.body_bytes.filter(|most| ctx.announced > *most) {
+        return Err(too_large(most, Some(ctx.announced)));
+    }
     let mut facts = facts(shared, ctx, head, &routed, &claim, None);
     if shared.keeper.asks_body_tags(&routed) {
         facts.tags = BodyTags::ToCome;
@@ -116,8 +122,8 @@ fn examine(
     Ok(())
 }
 
-/// The limits on requests at a time and on the announced length of a body.
-fn too_much(shared: &Shared, of_source: u64, ctx: &Ctx) -> Result<(), Answer> {
+/// The limits on requests at a time.
+fn too_many(shared: &Shared, of_source: u64) -> Result<(), Answer> {
     let over = |n: u64, most: Option<u64>| most.is_some_and(|most| n > most);
     if over(shared.process.active() as u64, shared.most_requests)
         || over(of_source, shared.most_requests_of_one)
@@ -125,10 +131,7 @@ fn too_much(shared: &Shared, of_source: u64, ctx: &Ctx) -> Result<(), Answer> {
         let error = S3Error::new(ErrorCode::SlowDown, "Please reduce your request rate.");
         return Err(Answer::error(error, Decision::Error, Reason::Limit));
     }
-    match shared.body_bytes {
-        Some(most) if ctx.announced > most => Err(too_large(most, Some(ctx.announced))),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// The answer to a body beyond `limits.body_bytes`.

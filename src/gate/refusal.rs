@@ -13,7 +13,7 @@ use super::{
     answer::Answer,
     client::{Client, Rest},
     parsed::Parsed,
-    request::{Ctx, Seen},
+    request::{Ctx, OfSource, Seen},
     shared::Shared,
 };
 use crate::{
@@ -27,12 +27,16 @@ const UNTAKEN: Duration = Duration::from_secs(5);
 const UNTAKEN_LIMIT: Duration = Duration::from_millis(100);
 
 /// Answers a head that is refused, or (`None`) that did not arrive in time, and records it.
+///
+/// # Errors
+/// The client cannot be written to.
 pub async fn refuse_head(
     shared: &Shared,
     client: &Arc<Client>,
     rest: &mut Rest,
     error: Option<HeadError>,
-) {
+) -> std::io::Result<()> {
+    let (_counted, of_source) = OfSource::enter(client);
     let (code, reason, message) = match error {
         None => (
             ErrorCode::RequestTimeout,
@@ -69,7 +73,21 @@ pub async fn refuse_head(
     };
     // The request did nothing; a line that cannot be written is counted by the sink and must not hold up the refusal.
     let _ = shared.process.record(&event, false);
-    let _ = send(shared, rest, &rendered.to_bytes(&Method::GET, false)).await;
+    let too_many = shared
+        .most_requests_of_one
+        .is_some_and(|most| of_source > most);
+    let longest = patience(shared, rest, too_many);
+    send_within(longest, rest, &rendered.to_bytes(&Method::GET, false)).await
+}
+
+/// How long an answer of Sealgate's own waits for its client. In HTTP/1 it fits into what the kernel takes. In HTTP/2 a client
+/// says how much it takes, and may say nothing.
+fn patience(shared: &Shared, rest: &Rest, too_many: bool) -> Duration {
+    match rest.stream.is_unchunked() {
+        false => shared.door.idle_timeout,
+        true if too_many => UNTAKEN_LIMIT,
+        true => shared.door.idle_timeout.min(UNTAKEN),
+    }
 }
 
 /// Sends `bytes`; a client that does not take them in time has gone.
@@ -114,12 +132,7 @@ pub async fn answer(
     }
     ctx.leaves();
     let bytes = rendered.to_bytes(&parsed.method, keep);
-    // In HTTP/1 it fits into what the kernel takes. In HTTP/2 a client says how much it takes, and may say nothing.
-    let longest = match answer.reason {
-        _ if !rest.stream.is_unchunked() => shared.door.idle_timeout,
-        Reason::Limit => UNTAKEN_LIMIT,
-        _ => shared.door.idle_timeout.min(UNTAKEN),
-    };
+    let longest = patience(shared, rest, answer.reason == Reason::Limit);
     send_within(longest, rest, &bytes).await
 }
 

@@ -18,7 +18,7 @@ use std::{
 use super::{Live, shared::Shared};
 use crate::{
     audit::Reload,
-    config::{Config, Stamps, stamp},
+    config::{Config, ConfigErrors, Stamps, Warning, stamp},
 };
 
 /// How often files are looked at, and how long after a change for the second time.
@@ -26,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// That a file does not rest is said after so many looks.
 const MANY_LOOKS: u32 = 20;
+/// So often what changes while it is read is read.
+const MOST_READINGS: u32 = 3;
 
 /// What a look at the files found.
 enum Look {
@@ -123,11 +125,11 @@ impl Reloader {
             let mut change = Change::default();
             loop {
                 match self.asked.recv_timeout(change.next_look()) {
-                    Ok(()) => self.reload(),
+                    Ok(()) => self.reload(false),
                     Err(RecvTimeoutError::Timeout) => match change.look(&self.seen) {
                         Look::Moves => continue,
                         Look::Same if !self.again => {}
-                        Look::Same | Look::Rests => self.reload(),
+                        Look::Same | Look::Rests => self.reload(true),
                     },
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
@@ -136,16 +138,13 @@ impl Reloader {
         });
     }
 
-    fn reload(&mut self) {
-        let loaded = Config::load(&self.path);
-        let read = match &loaded {
-            Ok((config, _)) => &config.stamps,
-            Err(errors) => &errors.stamps,
-        };
-        if !is_same(read) {
-            // Half of it may be the former content. The next look finds it changed, and waits until it rests.
+    fn reload(&mut self, waits: bool) {
+        let Some(loaded) = (0..MOST_READINGS).find_map(|_| self.load(waits)) else {
+            // The next look finds it changed, and waits until it rests.
+            let why = "a file that it names changes while it is read, so half of it may be the former content".to_owned();
+            self.refuse(why, "cannot be read");
             return;
-        }
+        };
         match loaded {
             Ok((config, warnings)) => {
                 for warning in warnings {
@@ -161,6 +160,19 @@ impl Reloader {
                 self.refuse(text, "has errors");
             }
         }
+    }
+
+    /// Reads the files; `None`: one of them has changed meanwhile. `waits`: files that are named for the first time must rest, too.
+    fn load(&self, waits: bool) -> Option<Result<(Config, Vec<Warning>), ConfigErrors>> {
+        let loaded = Config::load(&self.path);
+        let read = match &loaded {
+            Ok((config, _)) => &config.stamps,
+            Err(errors) => &errors.stamps,
+        };
+        if waits && read.keys().any(|path| !self.seen.contains_key(path)) {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        is_same(read).then_some(loaded)
     }
 
     fn refuse(&mut self, why: String, what: &str) {

@@ -142,7 +142,20 @@ pub struct Ctx {
 }
 
 /// A request that counts among those of its client's address until this is dropped.
-struct OfSource(Arc<AtomicU64>);
+pub struct OfSource(Arc<AtomicU64>);
+
+impl OfSource {
+    /// One of `client`, and how many its address has under way with it.
+    pub fn enter(client: &Client) -> (Option<Self>, u64) {
+        match &client.requests {
+            None => (None, 0),
+            Some(requests) => {
+                let before = requests.fetch_add(1, Ordering::AcqRel);
+                (Some(Self(Arc::clone(requests))), before + 1)
+            }
+        }
+    }
+}
 
 impl Drop for OfSource {
     fn drop(&mut self) {
@@ -197,11 +210,9 @@ impl Ctx {
     /// Notes whose request it is; how many it has under way, this one included.
     pub fn come_from(&mut self, client: &Arc<Client>) -> u64 {
         self.client = Some(Arc::clone(client));
-        let Some(requests) = &client.requests else {
-            return 0;
-        };
-        self.of_source = Some(OfSource(Arc::clone(requests)));
-        requests.fetch_add(1, Ordering::AcqRel) + 1
+        let (counted, many) = OfSource::enter(client);
+        self.of_source = counted;
+        many
     }
 
     /// Notes a denial, enforced or only reported.

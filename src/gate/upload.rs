@@ -73,12 +73,12 @@ impl Upload {
         self.read
     }
 
-    /// Whether the store may have all that it needs for writing, though the body has not ended: all of an object that is framed once
-    /// more, `framed` bytes long (`aws-chunked`), or of a form's file.
-    pub fn may_suffice(&self, framed: Option<u64>) -> bool {
+    /// Whether the store may have all that it needs for writing, though the body has not ended: an object that is `framed` once more
+    /// (`aws-chunked`), or a form's file. Where that frame ends is not looked at, and its announced length binds not every store.
+    pub fn may_suffice(&self, framed: bool) -> bool {
         match &self.inspector {
             Some(inspector) => inspector.may_suffice(),
-            None => framed.is_some_and(|bytes| self.read > bytes),
+            None => framed && self.read > 0,
         }
     }
 

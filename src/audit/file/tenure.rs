@@ -26,6 +26,7 @@ pub struct Tenure {
     before: Before,
     /// The run before was killed.
     unclean: bool,
+    serves: bool,
     /// What this run leaves where it is killed before the one before has ended.
     note: Option<Note>,
     /// The file that this run locked, where another one locked the next: who follows sees by it that this run goes on.
@@ -43,6 +44,7 @@ impl Tenure {
                 Before::Ended
             },
             unclean: false,
+            serves: false,
             note: None,
             sign: None,
         }
@@ -60,6 +62,7 @@ impl Tenure {
 
     /// Asks for the lock, and whether the run before has ended: then the note that it left, of `length` bytes, is taken away.
     pub fn look(&mut self, file: &File, path: &Path, length: u64) {
+        self.leave_note(path);
         let was_locked = self.locked;
         self.locked = was_locked || lock(file);
         if !self.locked {
@@ -81,9 +84,15 @@ impl Tenure {
         }
     }
 
-    /// This run begins to serve: where the one before goes on, it leaves a note.
+    /// This run begins to serve.
     pub fn serves(&mut self, path: &Path) {
-        if !self.follows() {
+        self.serves = true;
+        self.leave_note(path);
+    }
+
+    /// Leaves a note while the run before goes on. Where another successor's lies there, once that has ended.
+    fn leave_note(&mut self, path: &Path) {
+        if !self.serves || !self.follows() || self.note.is_some() {
             return;
         }
         match Note::leave(path) {
@@ -91,7 +100,7 @@ impl Tenure {
                 self.note = note;
                 self.unclean |= killed;
             }
-            Err(error) => tracing::error!(
+            Err(error) => tracing::warn!(
                 file = %path.display(), %error,
                 "no note can be left beside the audit file: should this process be killed before the one that handed over has ended, nothing will tell"
             ),

@@ -43,7 +43,7 @@ impl Exchange<'_> {
             let may_be_done = match self.request.ctx.operation {
                 Some(Operation::CompleteMultipartUpload) => self.upload.bytes_read() > 0,
                 Some(Operation::CopyObject | Operation::UploadPartCopy) => true,
-                _ => self.upload.may_suffice(framed_bytes(self.head.headers)),
+                _ => self.upload.may_suffice(is_framed(self.head.headers)),
             };
             if let Some(unconfirmed) = self.demanded
                 && may_be_done
@@ -102,16 +102,14 @@ impl Exchange<'_> {
     }
 }
 
-/// How long an object is that `aws-chunked` frames
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>); 0 where that is not said.
-fn framed_bytes(headers: &HeaderMap) -> Option<u64> {
+/// Whether `aws-chunked` frames the object (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>).
+fn is_framed(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let streams = text("x-amz-content-sha256").is_some_and(|hash| hash.starts_with("STREAMING-"))
+    text("x-amz-content-sha256").is_some_and(|hash| hash.starts_with("STREAMING-"))
+        || headers.contains_key("x-amz-decoded-content-length")
         || headers
             .get_all(CONTENT_ENCODING)
             .iter()
             .filter_map(|value| value.to_str().ok())
-            .any(|codings| codings.to_ascii_lowercase().contains("aws-chunked"));
-    let length = text("x-amz-decoded-content-length").and_then(|length| length.trim().parse().ok());
-    streams.then(|| length.unwrap_or(0))
+            .any(|codings| codings.to_ascii_lowercase().contains("aws-chunked"))
 }
