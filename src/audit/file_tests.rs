@@ -296,6 +296,34 @@ fn a_run_that_ends_before_the_one_it_follows_leaves_the_end_to_it() {
 }
 
 #[test]
+fn successors_that_are_killed_before_the_first_run_has_ended_are_told() {
+    for (second, killed) in [(false, true), (false, false), (true, true), (true, false)] {
+        let folder = Folder::new("killed-first");
+        let (mut old, _) = folder.open(SMALL);
+        old.share();
+        let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+        new.serves();
+        if second {
+            let (mut next, _) = folder.start(SMALL, Others::Share, "z").unwrap();
+            next.serves();
+            new.end().unwrap();
+            drop(std::mem::replace(&mut new, next));
+            old.look().unwrap();
+            new.look().unwrap();
+        }
+        if !killed {
+            new.end().unwrap();
+        }
+        drop(new);
+        old.look().unwrap();
+        assert!(!old.take_unclean());
+        old.end().unwrap();
+        drop(old);
+        assert_eq!(folder.open(SMALL).1, killed, "second: {second}");
+    }
+}
+
+#[test]
 fn a_file_has_one_run() {
     let folder = Folder::new("one");
     let (mut first, _) = folder.open(SMALL);
