@@ -96,10 +96,13 @@ def test_who_takes_no_answers_is_sent_away(own):
 
 
 def test_health_answers_that_are_not_read(own):
-    proxy = own(limits={"idle_timeout": "1s", "linger": {"bytes": 0, "time": "1s"}})
+    # What the kernel holds may end within a head.
+    proxy = own(limits={"idle_timeout": "1s", "header_timeout": "1s", "linger": {"bytes": 0, "time": "1s"}})
     proxy.stop()
     proxy.config["listen"][0]["serve"] = "health"
     proxy.start()
+    # Counted now: the connection may be over as soon as the client notices.
+    descriptors = _descriptors(proxy)
     with socket.create_connection(("127.0.0.1", proxy.port), 5) as link:
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         pages = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
@@ -108,8 +111,7 @@ def test_health_answers_that_are_not_read(own):
             # Until neither side takes more.
             for _ in range(10_000):
                 link.sendall(pages)
-        descriptors = _descriptors(proxy)
-        wait_until("its end", lambda: _descriptors(proxy) < descriptors, 10)
+        wait_until("its end", lambda: _descriptors(proxy) <= descriptors, 10)
 
 
 def test_made_up_lengths_do_not_turn_a_counter_back(own):
