@@ -15,6 +15,7 @@ from harness.boto import client
 from harness.commands import Aws
 from harness.fakestore import has_body, honest, respond
 from harness.h2wire import H2
+from harness.process import wait_until
 from harness.sealgate import Sealgate
 from harness.wire import Wire
 
@@ -723,6 +724,12 @@ def test_who_leaves_is_told_from_a_store_that_drops_the_rest(fake_gate, fake):
     assert fake_gate.metric("sealgate_store_unconfirmed_total") == before
 
 
+def closes_at_once(link, seen):
+    while link._more():
+        pass
+    return False
+
+
 @pytest.mark.parametrize("sent, counts", [
     ("POST /locked/k?uploadId=u HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n<x/>", True),
     ("POST /locked/k?uploadId=u HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n", False),
@@ -733,16 +740,16 @@ def test_who_leaves_is_told_from_a_store_that_drops_the_rest(fake_gate, fake):
     (LEAVES["form"][1][:-3], False),
     (LEAVES["aws-chunked"][1], True),
     (LEAVES["aws-chunked"][1].replace("length: 6", "length: 1000"), True),
-    (LEAVES["aws-chunked"][1][:-len(AWS_CHUNKED)], False),
-], ids=["document", "nothing", "copy", "object", "form", "form without dashes", "form's file", "aws-chunked", "of another length", "its head"])
+    (LEAVES["aws-chunked"][1].partition("secret")[0] + "secret", True),
+    (LEAVES["aws-chunked"][1].partition("secret")[0] + "secre", False),
+    (LEAVES["aws-chunked"][1].partition("6\r\nsecret")[0], False),
+    (LEAVES["aws-chunked, then no chunk"][1].partition("no\n")[0], True),
+    (LEAVES["aws-chunked, then no chunk"][1].partition("et\r\n0\r\n")[0], False),
+], ids=["document", "nothing", "copy", "object", "form", "form without dashes", "form's file", "aws-chunked", "of another length",
+        "its data", "half of its data", "its head", "in chunks", "half in chunks"])
 def test_who_leaves_before_a_store_that_closes_at_once(fake_gate, fake, sent, counts):
     """A proxy before the store, that drops what its client does not end; the store had the whole document, and completes."""
-    def closes(link, seen):
-        while link._more():
-            pass
-        return False
-
-    fake.behave = closes
+    fake.behave = closes_at_once
     before = fake_gate.metric("sealgate_store_unconfirmed_total")
     fake_gate.mark()
     with Wire(fake_gate.address) as wire:
@@ -757,6 +764,30 @@ def test_who_leaves_before_a_store_that_closes_at_once(fake_gate, fake, sent, co
     line = fake_gate.audit_new()[0]
     assert (line["status"], line["decision"], line["reason"]) == (400, "error", "unconfirmed" if counts else "client"), line
     assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + 2 * counts
+
+
+@pytest.mark.parametrize("begin, refused, counts", [("", "\r\n--xZZ\r\n", False), ("\r\n--x--", "ZZ", True)])
+def test_a_form_of_which_a_piece_is_refused(fake_gate, fake, begin, refused, counts):
+    """The store does not get that piece; what came before it may have ended the file."""
+    links = []
+
+    def closes(link, seen):
+        links.append(link)
+        return closes_at_once(link, seen)
+
+    fake.behave = closes
+    before = fake_gate.metric("sealgate_store_unconfirmed_total")
+    fake_gate.mark()
+    head, file, _ = LEAVES["form"][1].partition("secret")
+    with Wire(fake_gate.address) as wire:
+        wire.send(head + file + begin)
+        wait_until("the file", lambda: any((file + begin).encode() in link.buffer for link in links), 5)
+        assert fake_gate.metric("sealgate_store_unconfirmed_total") == before
+        wire.send(refused)
+        answer = wire.answer("POST")
+    line = fake_gate.audit_new()[0]
+    assert (answer.status, line["decision"], line["reason"]) == ((501, "error", "unconfirmed") if counts else (400, "error", "request")), line
+    assert fake_gate.metric("sealgate_store_unconfirmed_total") == before + counts
 
 
 @pytest.mark.parametrize("leaves", [False, True])

@@ -345,7 +345,8 @@ impl<'a> Exchange<'a> {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(n)) if n > 0 => {
                 if straight > 0 {
-                    self.upload.took_straight(n);
+                    let before = self.up.bytes.len() - n;
+                    self.upload.took_straight(&self.up.bytes[before..]);
                 } else {
                     self.take_ahead()?;
                 }

@@ -8,6 +8,7 @@ use pingora_timeout::timeout;
 
 use super::{
     answer::Answer,
+    aws_chunked::Frame,
     client::Rest,
     door::read_some,
     exchange::{CONTINUE, Exchange, Failed, Fault, Request},
@@ -82,6 +83,9 @@ pub async fn forward(
     };
     onward(&raw[head.skip..], how, &mut up);
     let mut upload = Upload::new(head.framing, ctx.inspector.take());
+    if ctx.demanded.is_some() {
+        upload.follow(Frame::of(parsed.head().headers));
+    }
     let work = async {
         if shared.process.is_over() {
             return Err(CUT);

@@ -4,6 +4,7 @@ mod ahead;
 mod answer;
 mod answered;
 mod ask;
+mod aws_chunked;
 mod body;
 mod client;
 mod confirm;

@@ -6,7 +6,10 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::{answer::Answer, body::Inspector, judge::too_large, request::Ctx, shared::Shared};
+use super::{
+    answer::Answer, aws_chunked::Frame, body::Inspector, judge::too_large, request::Ctx,
+    shared::Shared,
+};
 use crate::{
     http1::{
         chunked::{ChunkedError, ChunkedScanner, END, put_chunk},
@@ -35,6 +38,8 @@ pub struct Upload {
     read: u64,
     /// Looks at the body where the decision rests on it.
     inspector: Option<Inspector>,
+    /// Followed where it matters what the store has of an object that is framed.
+    frame: Option<Frame>,
 }
 
 /// What an inspector needs to know of its request.
@@ -60,7 +65,13 @@ impl Upload {
             done: framing == Framing::None,
             read: 0,
             inspector,
+            frame: None,
         }
+    }
+
+    /// Follows the `frame` around the object.
+    pub fn follow(&mut self, frame: Option<Frame>) {
+        self.frame = frame;
     }
 
     /// Whether the body has been read to its end.
@@ -73,12 +84,12 @@ impl Upload {
         self.read
     }
 
-    /// Whether the store may have all that it needs for writing, though the body has not ended: an object that is `framed` once more
-    /// (`aws-chunked`), or a form's file. Where that frame ends is not looked at, and its announced length binds not every store.
-    pub fn may_suffice(&self, framed: bool) -> bool {
+    /// Whether the store may have all that it needs for writing, though the body has not ended: a form's file, or an
+    /// object within a frame that is followed.
+    pub fn may_suffice(&self) -> bool {
         match &self.inspector {
             Some(inspector) => inspector.may_suffice(),
-            None => framed && self.read > 0,
+            None => self.frame.as_ref().is_some_and(Frame::may_be_whole),
         }
     }
 
@@ -95,11 +106,14 @@ impl Upload {
         self.left
     }
 
-    /// Says that `n` bytes were read straight, no more than [`Upload::straight`] allows.
-    pub fn took_straight(&mut self, n: usize) {
-        self.left = self.left.saturating_sub(n as u64);
-        self.read += n as u64;
+    /// Says that these `bytes` were read straight, no more than [`Upload::straight`] allows.
+    pub fn took_straight(&mut self, bytes: &[u8]) {
+        self.left = self.left.saturating_sub(bytes.len() as u64);
+        self.read += bytes.len() as u64;
         self.done = self.left == 0;
+        if let Some(frame) = &mut self.frame {
+            frame.follow(bytes);
+        }
     }
 
     /// Takes what `ahead` has of the body and appends what may go to the store to `out`.
@@ -120,12 +134,15 @@ impl Upload {
         {
             let n = ahead.len().min(capped(self.left));
             out.put_slice(&ahead[..n]);
+            self.took_straight(&ahead[..n]);
             ahead.advance(n);
-            self.took_straight(n);
             return Ok(());
         }
         let data = self.data(ahead)?;
         self.read += data.len() as u64;
+        if let Some(frame) = &mut self.frame {
+            frame.follow(&data);
+        }
         if let Some(most) = asked.shared.body_bytes.filter(|most| self.read > *most) {
             return Err(Refused::Inspected(Box::new(too_large(most, None))));
         }

@@ -73,6 +73,19 @@ impl ChunkedScanner {
         self.state == State::End
     }
 
+    /// Whether the last chunk's size may have been seen: no data is to come then.
+    #[must_use]
+    pub fn is_at_last(&self) -> bool {
+        match self.state {
+            State::Size => self.seen > 0 && self.left == 0,
+            State::Extension | State::SizeLf => self.left == 0,
+            State::Data | State::DataCr | State::DataLf => false,
+            State::TrailerStart | State::Trailer | State::TrailerLf | State::EndLf | State::End => {
+                true
+            }
+        }
+    }
+
     /// Takes the next bytes, and shows the data that is in them; returns how many of them belong to this message.
     ///
     /// # Errors

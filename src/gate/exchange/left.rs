@@ -4,8 +4,8 @@
 //! end of an XML document, for a copy at once. So who withholds a byte and leaves must not hide a write. The store is told
 //! that no more comes, as the end of its connection would, and what it answers then is looked at as ever. One that ends
 //! without an answer has dropped a body that was not whole. A copy needs none, though, and a document, a form's file or an
-//! `aws-chunked` object may have been whole but for what comes after it: a proxy before the store that closes at once does not
-//! keep it from writing then.
+//! `aws-chunked` object may have been whole but for what comes after it: a proxy before the store that closes at once does
+//! not keep it from writing then.
 
 use std::{
     pin::Pin,
@@ -13,7 +13,6 @@ use std::{
     time::Instant,
 };
 
-use http::{HeaderMap, header::CONTENT_ENCODING};
 use tokio::io::AsyncWrite;
 
 use super::{Answer, Exchange, Fault};
@@ -43,7 +42,7 @@ impl Exchange<'_> {
             let may_be_done = match self.request.ctx.operation {
                 Some(Operation::CompleteMultipartUpload) => self.upload.bytes_read() > 0,
                 Some(Operation::CopyObject | Operation::UploadPartCopy) => true,
-                _ => self.upload.may_suffice(is_framed(self.head.headers)),
+                _ => self.upload.may_suffice(),
             };
             if let Some(unconfirmed) = self.demanded
                 && may_be_done
@@ -100,16 +99,4 @@ impl Exchange<'_> {
         self.left.as_ref().is_none_or(|left| left.whole)
             || self.request.ctx.reason == Some(crate::audit::Reason::Unconfirmed)
     }
-}
-
-/// Whether `aws-chunked` frames the object (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>).
-fn is_framed(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    text("x-amz-content-sha256").is_some_and(|hash| hash.starts_with("STREAMING-"))
-        || headers.contains_key("x-amz-decoded-content-length")
-        || headers
-            .get_all(CONTENT_ENCODING)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|codings| codings.to_ascii_lowercase().contains("aws-chunked"))
 }
