@@ -6,6 +6,8 @@ import resource
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -249,6 +251,22 @@ def test_a_successor_that_is_killed_is_told(start, fake):
     assert [line["unclean"] for line in lines(gate.audit_file.read_text())] == [False, True]
 
 
+@contextmanager
+def handed_over(gate: Sealgate, last: Wire) -> Iterator[Process]:
+    """The successor of a process that goes on as long as the upload on `last` does, which wants five bytes more."""
+    old = gate.process
+    last.request("PUT", "/locked/last", SSE, length=10)
+    last.send(b"hello")
+    wait_until("its last upload", lambda: gate.metric("sealgate_requests_active") == 1, 5)
+    new = successor(gate)
+    try:
+        os.kill(old.pid, signal.SIGQUIT)
+        wait_until("the new process", lambda: serves(new), 20)
+        yield new
+    finally:
+        new.stop(10)
+
+
 @pytest.mark.parametrize("killed", [True, False])
 @pytest.mark.parametrize("rotates", [False, True])
 def test_a_successor_that_ends_before_the_old_process(start, fake, killed, rotates):
@@ -257,20 +275,13 @@ def test_a_successor_that_ends_before_the_old_process(start, fake, killed, rotat
     gate = start(upgrade_socket="up.sock", shutdown={"drain": "20s"}, **more)
     old = gate.process
     with Wire(gate.address) as last:
-        last.request("PUT", "/locked/last", SSE, length=10)
-        last.send(b"hello")
-        wait_until("its last upload", lambda: gate.metric("sealgate_requests_active") == 1, 5)
-        new = successor(gate)
-        try:
-            os.kill(old.pid, signal.SIGQUIT)
-            wait_until("the new process", lambda: serves(new), 20)
+        with handed_over(gate, last) as new:
             with Wire(gate.address) as wire:
                 for i in range(8 if rotates else 1):
                     put(wire, f"{i}{LONG}")
             # Each has looked at the file.
             time.sleep(1.2)
             assert old.alive()
-        finally:
             new.signal(signal.SIGKILL if killed else signal.SIGTERM)
             new.wait(10)
         third = Process("sealgate", [sealgate(), "run", "--config", gate.config_file], gate.folder / "log-3")
@@ -299,13 +310,7 @@ def test_a_predecessor_that_is_killed_is_told(start, fake, writes):
     old = gate.process
     with Wire(gate.address) as last, Wire(gate.address) as wire:
         put(wire, "old")
-        last.request("PUT", "/locked/last", SSE, length=10)
-        last.send(b"hello")
-        wait_until("its last upload", lambda: gate.metric("sealgate_requests_active") == 1, 5)
-        new = successor(gate)
-        try:
-            os.kill(old.pid, signal.SIGQUIT)
-            wait_until("the new process", lambda: serves(new), 20)
+        with handed_over(gate, last):
             time.sleep(1.2)
             if writes == "before and after":
                 with Wire(gate.address) as other:
@@ -316,8 +321,6 @@ def test_a_predecessor_that_is_killed_is_told(start, fake, writes):
             if writes != "never":
                 with Wire(gate.address) as other:
                     put(other, "after")
-        finally:
-            new.stop(10)
     for key in ("next", "last"):
         gate.start()
         with Wire(gate.address) as wire:

@@ -43,21 +43,19 @@ def test_a_refusal_that_is_not_taken_ends_its_stream(own):
     with H2(proxy.address, window=0) as h2:
         streams = [h2.head("PUT", "/b/k", ("content-length", "5"), end=False) for _ in range(4)]
         begun = time.monotonic()
-
-        def over():
-            h2.read(0.1)
-            return [h2.streams[number].done for number in streams]
-
-        # Two count as its address' requests until they are given up; the others are told to slow down, and not waited for.
-        wait_until("the two that are too many", lambda: sorted(over()) == [False, False, True, True], 3)
-        wait_until("the others", lambda: all(over()), 10)
+        _two_end_before_the_others(h2, streams)
         assert 4 < time.monotonic() - begun < 9
     assert sorted(line["code"] for line in proxy.audit()) == ["AccessDenied"] * 2 + ["SlowDown"] * 2
 
 
-def _all_over(h2, streams):
-    h2.read(0.1)
-    return [h2.streams[number].done for number in streams]
+def _two_end_before_the_others(h2, streams):
+    """Two count as their address' requests until they are given up; the others are told to slow down, and not waited for."""
+    def over():
+        h2.read(0.1)
+        return sorted(h2.streams[number].done for number in streams)
+
+    wait_until("the two that are too many", lambda: over() == [False, False, True, True], 3)
+    wait_until("the others", lambda: all(over()), 10)
 
 
 @pytest.mark.parametrize("fields", [[("expect", "x")], [("authorization", "AWS4-HMAC-SHA256 nonsense")], [("x-amz-acl", "private")] * 2])
@@ -66,8 +64,7 @@ def test_what_is_refused_whatever_is_decided_counts(own, fields):
     proxy = own(rules=STRICT, limits={"requests_per_source": 2})
     with H2(proxy.address, window=0) as h2:
         streams = [h2.head("GET", "/b/k", *fields) for _ in range(4)]
-        wait_until("the two that are too many", lambda: sorted(_all_over(h2, streams)) == [False, False, True, True], 3)
-        wait_until("the others", lambda: all(_all_over(h2, streams)), 10)
+        _two_end_before_the_others(h2, streams)
     assert sorted(line["code"] for line in proxy.audit())[2:] == ["SlowDown"] * 2
 
 
@@ -76,8 +73,7 @@ def test_heads_that_are_refused_are_not_waited_for(own):
     begun = time.monotonic()
     with H2(proxy.address, window=0) as h2:
         streams = [h2.head("GET", "/b/k", ("host", "another")) for _ in range(4)]
-        wait_until("the two that are too many", lambda: sorted(_all_over(h2, streams)) == [False, False, True, True], 3)
-        wait_until("the others", lambda: all(_all_over(h2, streams)), 10)
+        _two_end_before_the_others(h2, streams)
     assert 4 < time.monotonic() - begun < 9
     assert {line["code"] for line in proxy.audit()} == {"BadRequest"}
 

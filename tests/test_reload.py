@@ -4,6 +4,10 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
 
 import yaml
 
@@ -63,24 +67,78 @@ def test_a_file_that_is_written_slowly(own):
     """It is put in force once it rests, however long that takes; until then it is only said."""
     proxy = own(rules=STRICT)
     text = proxy.config_file.read_text()
-    half = text.replace("require: any", "")
-    with proxy.config_file.open("w") as file:
-        file.write(half)
-        begun = time.monotonic()
-        longest = 0
-        while time.monotonic() < begun + 13:
-            before = time.monotonic()
-            file.write("# and on\n")
-            file.flush()
-            assert put(proxy) == 403 or longest > 0.45, "half a configuration is in force"
-            time.sleep(0.2)
-            longest = max(longest, time.monotonic() - before)
-        file.seek(0)
-        file.truncate()
-        file.write(text)
-    assert "keep changing" in proxy.process.output()
-    in_force(proxy, 2)
+    for _ in range(5):
+        if _stays_out_of_force(proxy, text.replace("require: any", "")):
+            break
+        # This machine let the file rest.
+        proxy.config_file.write_text(text)
+        wait_until("the whole of it", lambda: put(proxy) == 403, 10)
+    else:
+        raise AssertionError("the file could not be written steadily")
+    number = generation(proxy)
+    proxy.config_file.write_text(text)
+    in_force(proxy, number + 1)
     assert put(proxy) == 403
+
+
+@contextmanager
+def written_on(path: Path, text: str) -> Iterator[list[float]]:
+    """Writes a file and goes on adding empty lines; gives the pauses in seconds."""
+    pauses, begun, over = [0.0], Event(), Event()
+
+    def write_on():
+        with path.open("w") as file:
+            file.write(text)
+            written = time.monotonic()
+            while not over.wait(0.05):
+                file.write("\n")
+                file.flush()
+                begun.set()
+                pauses.append(time.monotonic() - written)
+                written += pauses[-1]
+
+    writer = Thread(target=write_on)
+    writer.start()
+    try:
+        begun.wait()
+        yield pauses
+    finally:
+        over.set()
+        writer.join()
+
+
+def _stays_out_of_force(proxy, half: str) -> bool:
+    """Half of a configuration, until it is said that it does not rest; false where it did rest."""
+    said = proxy.process.output().count("keep changing")
+    with written_on(proxy.config_file, half) as pauses:
+        end = time.monotonic() + 30
+        while proxy.process.output().count("keep changing") == said:
+            assert time.monotonic() < end, "it is not said"
+            status = put(proxy)
+            if max(pauses) > 0.4:
+                return False
+            assert status == 403, "half a configuration is in force"
+            time.sleep(0.1)
+    return True
+
+
+def test_a_file_that_is_named_for_the_first_time_must_rest(own, scratch):
+    """A policy that is still being written when the configuration names it, which itself rests."""
+    proxy = own(rules=STRICT)
+    policy = scratch / "slowly.json"
+    for _ in range(5):
+        with written_on(policy, json.dumps({"deny": ["sse-c"]})) as pauses:
+            write(proxy, rules=[{"bucket": "b", "policy": str(policy)}])
+            wait_until("a word of it", lambda: max(pauses) > 0.4 or "changes while it is read" in proxy.admin("/readyz")[1], 30)
+            status = put(proxy)
+            if max(pauses) <= 0.4:
+                assert status == 403, "a policy of which half may be there is in force"
+                break
+        write(proxy, rules=STRICT)
+        wait_until("the whole of it", lambda: put(proxy) == 403 and "changes while it is read" not in proxy.admin("/readyz")[1], 20)
+    else:
+        raise AssertionError("the file could not be written steadily")
+    wait_until("the policy that rests", lambda: put(proxy) == 200, 20)
 
 
 def padded(last: dict, count: int = 6000) -> list:

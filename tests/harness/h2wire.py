@@ -77,7 +77,11 @@ class H2:
         self.socket.close()
 
     def flush(self):
-        self.socket.sendall(self.h2.data_to_send())
+        """Sends what is there to be sent. Who is sent away may notice it here first."""
+        try:
+            self.socket.sendall(self.h2.data_to_send())
+        except ConnectionError:
+            self.closed = True
 
     def head(self, method: str, path: str, *fields: tuple[str, str], end: bool = True, authority: str | None = "") -> int:
         """Sends HEADERS; returns the stream's number."""
