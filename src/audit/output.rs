@@ -8,9 +8,9 @@ use super::file::{AuditFile, Rotations};
 use super::pipe::Pipe;
 use super::socket::{Sent, Socket, UNREAD};
 
-/// The most bytes of lines that wait for an output; lines beyond them are lost, and counted.
 /// Lines are written when they have so many bytes.
 const GATHER: usize = 32 << 10;
+/// The most bytes of lines that wait for an output; lines beyond them are lost, and counted.
 pub const MOST: usize = 1 << 20;
 
 /// What takes the bytes.
@@ -192,6 +192,13 @@ impl Output {
         self.begin_anew();
         if let Target::File(file) = &mut self.to {
             file.share();
+        }
+    }
+
+    /// From now on lines of requests come.
+    pub fn serves(&mut self) {
+        if let Target::File(file) = &mut self.to {
+            file.serves();
         }
     }
 

@@ -253,9 +253,7 @@ impl AuditSink {
     pub fn serves(&self) {
         let mut state = self.lock();
         for output in &mut state.outputs {
-            if let Target::File(file) = &mut output.to {
-                file.serves();
-            }
+            output.serves();
         }
         state.look();
     }

@@ -27,6 +27,12 @@ pub fn stamp(path: &Path) -> Stamp {
     ))
 }
 
+/// Whether files are as they were.
+#[must_use]
+pub fn are_same(files: &Stamps) -> bool {
+    files.iter().all(|(path, before)| stamp(path) == *before)
+}
+
 /// The steps of a file system's clock are longer than those of the processor's: two changes within one have the same times.
 const CLOCK_STEP: Duration = Duration::from_millis(20);
 

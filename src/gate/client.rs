@@ -76,3 +76,12 @@ pub struct Rest {
     /// Bytes read from it and not used yet.
     pub ahead: BytesMut,
 }
+
+impl Rest {
+    /// Gives a buffer back in which nothing is left.
+    pub fn release(&mut self) {
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
+        }
+    }
+}

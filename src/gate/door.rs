@@ -76,20 +76,13 @@ impl ServerApp for Door {
     ) -> Option<Stream> {
         let live = &self.0;
         let gate = live.current();
-        let peer = Client::of(&stream).ip;
         // Whoever opens too many is not answered: it must not cost an answer each.
         let connections = match gate.entries.of(&stream)?.listener.serve {
             Serve::All => &live.process.connections,
             Serve::Health => &live.process.probes,
         };
         let mut open = connections.admit(gate.most)?;
-        let mut requests = None;
-        // A trusted proxy stands for many clients.
-        if !gate.is_trusted(peer) {
-            requests = Some(open.from(peer, gate.most_of_one)?);
-        }
-        let mut entered = enter(&gate, stream, &mut open).await?;
-        entered.client.requests = entered.client.requests.or(requests);
+        let entered = enter(&gate, stream, &mut open).await?;
         drop(gate);
         serve(live, entered, shutdown).await;
         None
@@ -128,10 +121,8 @@ async fn serve(live: &Arc<Live>, entered: Entered, shutdown: &ShutdownWatch) {
                     };
                     match done {
                         After::Keep => {
-                            if rest.ahead.is_empty() {
-                                // An idle connection keeps no buffer.
-                                rest.ahead = BytesMut::new();
-                            }
+                            // An idle connection keeps no buffer.
+                            rest.release();
                             continue;
                         }
                         // What has come though none was to come would turn the close into a reset.
@@ -181,9 +172,7 @@ pub async fn request(
     let keep = keep && bodiless;
     // A client may be slow to take the answer: the head is not kept for so long.
     rest.ahead.advance(head.skip + head.len);
-    if rest.ahead.is_empty() {
-        rest.ahead = BytesMut::new();
-    }
+    rest.release();
     match refusal::answer(gate, rest, parsed, &mut ctx, &answer, 0, keep).await {
         Err(_) => After::Untaken,
         Ok(()) if keep => After::Keep,

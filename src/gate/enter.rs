@@ -153,7 +153,8 @@ pub struct Entered {
     pub serve: Serve,
 }
 
-/// Takes a connection in, which counts for the address that a relay names as soon as that is known. `None`: it is to be closed.
+/// Takes a connection in, which counts for its peer's address, or for the one that a relay names, as soon as that is known.
+/// `None`: it is to be closed.
 pub async fn enter(shared: &Shared, stream: Stream, open: &mut Open) -> Option<Entered> {
     tokio::select! {
         biased;
@@ -169,7 +170,12 @@ async fn take_in(shared: &Shared, mut stream: Stream, open: &mut Open) -> Option
     let mut client = Client::of(&stream);
     let mut ahead = BytesMut::new();
     let mut told = Terminated::Silent;
-    if entry.listener.proxy_protocol && shared.is_trusted(client.ip) {
+    // A trusted proxy stands for many clients.
+    let relays = shared.is_trusted(client.ip);
+    if !relays {
+        client.requests = Some(open.from(client.ip, shared.most_of_one)?);
+    }
+    if entry.listener.proxy_protocol && relays {
         match proxy_header(&mut stream, &mut ahead, within).await {
             Ok(header) => {
                 ahead.advance(header.len);

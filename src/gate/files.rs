@@ -54,12 +54,9 @@ impl Files {
     /// takes all, unless it is configured that one may.
     #[must_use]
     pub fn bound_of_one(self, limit: Option<u64>, all: Option<u64>) -> Option<u64> {
-        let bound = self.bound(all);
-        match (limit, bound) {
-            (Some(limit), Some(bound))
-                if bound < all.unwrap_or(u64::MAX) && limit < all.unwrap_or(u64::MAX) =>
-            {
-                Some(limit.min(bound.div_ceil(2)))
+        match (limit, self.share()) {
+            (Some(limit), Some(share)) if all.is_none_or(|all| share < all && limit < all) => {
+                Some(limit.min(share.div_ceil(2)))
             }
             (limit, _) => limit,
         }

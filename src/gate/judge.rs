@@ -124,10 +124,10 @@ fn examine(
 
 /// The limits on requests at a time.
 fn too_many(shared: &Shared, of_source: u64) -> Result<(), Answer> {
-    let over = |n: u64, most: Option<u64>| most.is_some_and(|most| n > most);
-    if over(shared.process.active() as u64, shared.most_requests)
-        || over(of_source, shared.most_requests_of_one)
-    {
+    let too_many_of_all = shared
+        .most_requests
+        .is_some_and(|most| shared.process.active() as u64 > most);
+    if too_many_of_all || shared.too_many_of_one(of_source) {
         let error = S3Error::new(ErrorCode::SlowDown, "Please reduce your request rate.");
         return Err(Answer::error(error, Decision::Error, Reason::Limit));
     }

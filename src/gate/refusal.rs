@@ -73,10 +73,7 @@ pub async fn refuse_head(
     };
     // The request did nothing; a line that cannot be written is counted by the sink and must not hold up the refusal.
     let _ = shared.process.record(&event, false);
-    let too_many = shared
-        .most_requests_of_one
-        .is_some_and(|most| of_source > most);
-    let longest = patience(shared, rest, too_many);
+    let longest = patience(shared, rest, shared.too_many_of_one(of_source));
     send_within(longest, rest, &rendered.to_bytes(&Method::GET, false)).await
 }
 

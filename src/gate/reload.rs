@@ -18,7 +18,7 @@ use std::{
 use super::{Live, shared::Shared};
 use crate::{
     audit::Reload,
-    config::{Config, ConfigErrors, Stamps, Warning, stamp},
+    config::{Config, ConfigErrors, Stamps, Warning, are_same, stamp},
 };
 
 /// How often files are looked at, and how long after a change for the second time.
@@ -55,7 +55,7 @@ impl Change {
     }
 
     fn look(&mut self, read: &Stamps) -> Look {
-        if is_same(read) {
+        if are_same(read) {
             return Look::Same;
         }
         let now = read.keys().map(|p| (p.clone(), stamp(p))).collect();
@@ -71,11 +71,6 @@ impl Change {
         }
         Look::Moves
     }
-}
-
-/// Whether the files are as they were.
-fn is_same(files: &Stamps) -> bool {
-    files.iter().all(|(path, before)| stamp(path) == *before)
 }
 
 /// Has the configuration read again.
@@ -172,7 +167,7 @@ impl Reloader {
         if waits && read.keys().any(|path| !self.seen.contains_key(path)) {
             std::thread::sleep(LOOK_AGAIN);
         }
-        is_same(read).then_some(loaded)
+        are_same(read).then_some(loaded)
     }
 
     fn refuse(&mut self, why: String, what: &str) {

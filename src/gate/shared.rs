@@ -136,6 +136,13 @@ impl Shared {
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
     }
 
+    /// Whether `requests` under way are more than one address may have.
+    #[must_use]
+    pub fn too_many_of_one(&self, requests: u64) -> bool {
+        self.most_requests_of_one
+            .is_some_and(|most| requests > most)
+    }
+
     fn new(
         config: &Config,
         process: Arc<Process>,

@@ -18,6 +18,16 @@ enum Before {
     Holds(File),
 }
 
+/// What this run leaves beside the file where it is killed before the one before has ended.
+#[derive(Debug)]
+enum Trace {
+    /// Nothing: it does not serve yet.
+    Needless,
+    /// A note, as long as the run before goes on.
+    Due,
+    Left(Note),
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Tenure {
@@ -26,9 +36,7 @@ pub struct Tenure {
     before: Before,
     /// The run before was killed.
     unclean: bool,
-    serves: bool,
-    /// What this run leaves where it is killed before the one before has ended.
-    note: Option<Note>,
+    trace: Trace,
     /// The file that this run locked, where another one locked the next: who follows sees by it that this run goes on.
     sign: Option<File>,
 }
@@ -44,8 +52,7 @@ impl Tenure {
                 Before::Ended
             },
             unclean: false,
-            serves: false,
-            note: None,
+            trace: Trace::Needless,
             sign: None,
         }
     }
@@ -86,18 +93,20 @@ impl Tenure {
 
     /// This run begins to serve.
     pub fn serves(&mut self, path: &Path) {
-        self.serves = true;
+        if matches!(self.trace, Trace::Needless) {
+            self.trace = Trace::Due;
+        }
         self.leave_note(path);
     }
 
     /// Leaves a note while the run before goes on. Where another successor's lies there, once that has ended.
     fn leave_note(&mut self, path: &Path) {
-        if !self.serves || !self.follows() || self.note.is_some() {
+        if !matches!(self.trace, Trace::Due) || !self.follows() {
             return;
         }
         match Note::leave(path) {
             Ok((note, killed)) => {
-                self.note = note;
+                self.trace = note.map_or(Trace::Due, Trace::Left);
                 self.unclean |= killed;
             }
             Err(error) => tracing::warn!(
@@ -110,8 +119,10 @@ impl Tenure {
     /// The run before has ended, or this one has, well.
     pub fn forget_before(&mut self) {
         self.before = Before::Ended;
-        if let Some(note) = self.note.take() {
-            note.take_away();
+        match std::mem::replace(&mut self.trace, Trace::Due) {
+            Trace::Needless => self.trace = Trace::Needless,
+            Trace::Due => {}
+            Trace::Left(note) => note.take_away(),
         }
     }
 
