@@ -324,13 +324,12 @@ impl AuditFile {
         }
         self.next = Next::Never;
         self.file.sync_data()?;
-        // While the run before goes on, the file's end is that one's to say: until then the note is one of no file.
-        let length = if self.tenure.follows() {
-            u64::MAX
-        } else {
-            self.file.metadata()?.len()
-        };
-        set_mark(&self.path, length)?;
+        // While the run before goes on, the file's end is that one's to say. Who has the lock next learns that this one ended.
+        if !self.tenure.follows() {
+            set_mark(&self.path, Some(self.file.metadata()?.len()))?;
+        } else if self.tenure.is_locked() {
+            set_mark(&self.path, None)?;
+        }
         self.tenure.forget_before();
         Ok(())
     }

@@ -324,6 +324,64 @@ fn successors_that_are_killed_before_the_first_run_has_ended_are_told() {
 }
 
 #[test]
+fn a_run_that_is_killed_as_its_successors_successor_writes_is_told() {
+    let all = [false, true];
+    for (rotates, noticed) in all.into_iter().flat_map(|r| all.map(|n| (r, n))) {
+        for killed in all {
+            let folder = Folder::new("third");
+            let (mut old, _) = folder.open(SMALL);
+            old.write(b"1\n").unwrap();
+            old.share();
+            let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+            new.serves();
+            let (mut next, _) = folder.start(SMALL, Others::Share, "z").unwrap();
+            next.serves();
+            if rotates {
+                new.rotate(SystemTime::now()).unwrap();
+                next.look().unwrap();
+                if noticed {
+                    old.look().unwrap();
+                }
+            }
+            new.end().unwrap();
+            drop(new);
+            if !killed {
+                old.look().unwrap();
+                old.end().unwrap();
+            }
+            drop(old);
+            next.look().unwrap();
+            next.look().unwrap();
+            let case = format!("rotates: {rotates}, noticed: {noticed}");
+            assert_eq!(next.take_unclean(), killed, "{case}");
+            next.end().unwrap();
+            drop(next);
+            assert!(!folder.open(SMALL).1, "told once: {case}");
+        }
+    }
+}
+
+#[test]
+fn a_start_waits_for_a_successor_that_has_not_seen_its_run_end() {
+    let folder = Folder::new("fresh");
+    let (mut old, _) = folder.open(SMALL);
+    old.share();
+    let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+    new.serves();
+    old.end().unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let started = folder.start(SMALL, Others::End(Duration::from_millis(60)), "z");
+        assert_eq!(started.unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        new.look().unwrap();
+        assert!(!new.take_unclean());
+    }
+    new.end().unwrap();
+    drop(new);
+    assert!(!folder.open(SMALL).1);
+}
+
+#[test]
 fn a_file_has_one_run() {
     let folder = Folder::new("one");
     let (mut first, _) = folder.open(SMALL);

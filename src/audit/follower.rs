@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::beside::beside;
-use super::opened::lock;
+use super::opened::{is_held, lock};
 
 /// Such a note. It stays behind where it is not taken away.
 #[derive(Debug)]
@@ -55,6 +55,11 @@ impl Note {
             );
         }
     }
+}
+
+/// Whether a run that lives has left one.
+pub fn has_follower(path: &Path) -> bool {
+    File::open(beside(path, ".next")).is_ok_and(|file| is_held(&file))
 }
 
 /// Takes away the note of a run that was killed; whether there was one.

@@ -6,10 +6,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::follower::take_left;
+use super::follower::{has_follower, take_left};
 use super::pipe::never_waits;
 use super::rotation::rotated;
-use super::tail::{tail, take_mark};
+use super::tail::{Mark, tail, take_mark};
 
 /// How often it is asked whether the process that writes the file has ended.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -46,7 +46,7 @@ pub fn lock(file: &File) -> bool {
 
 /// Waits until no other process writes the file. Its lock is asked for on the file as it was opened, which a rotation by the
 /// other process does not let go before the next one's is held; and where a successor rotated and has ended, that process
-/// holds a rotated one.
+/// holds a rotated one. A successor that serves has a note beside the file until it holds the lock.
 pub fn alone(path: &Path, mut file: File, most: Duration) -> io::Result<File> {
     let begin = Instant::now();
     let mut told = false;
@@ -58,7 +58,8 @@ pub fn alone(path: &Path, mut file: File, most: Duration) -> io::Result<File> {
                 continue;
             }
             // Where the folder cannot be listed nothing is known of any.
-            if !is_rotated_one_held(path).unwrap_or(false) {
+            let is_held = held_rotated(path).is_ok_and(|held| held.is_some());
+            if !is_held && !has_follower(path) {
                 return Ok(file);
             }
         }
@@ -77,16 +78,19 @@ pub fn alone(path: &Path, mut file: File, most: Duration) -> io::Result<File> {
     }
 }
 
-/// Whether another process holds one of the newest rotated files.
-fn is_rotated_one_held(path: &Path) -> io::Result<bool> {
+/// One of the newest rotated files that another process holds.
+pub fn held_rotated(path: &Path) -> io::Result<Option<File>> {
     let rotated = rotated(&fs::canonicalize(path)?)?;
     let newest = rotated.iter().rev().take(NEWEST);
-    // Only asked: two that wait must not hinder each other.
-    let is_held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
     // One that cannot be opened, or is gone, tells nothing.
     Ok(newest
         .filter_map(|(_, path)| File::open(path).ok())
-        .any(is_held))
+        .find(is_held))
+}
+
+/// Whether another process has it locked. Only asked: two that wait must not hinder each other.
+pub fn is_held(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// Not every file system knows when a file was made; then it counts from now.
@@ -97,18 +101,19 @@ pub fn begun(meta: &fs::Metadata) -> SystemTime {
 /// Cuts half a line off and says whether the earlier run did not end the file.
 pub fn settle(path: &Path, file: &mut File) -> io::Result<bool> {
     let found = tail(&mut File::open(path)?)?;
-    let length = file.metadata()?.len();
-    let mark = take_mark(path, length)?;
-    if found.whole < length {
+    let mark = take_mark(path, found.length)?;
+    // What somebody has added since, who takes no turns, is not ours to cut.
+    if found.whole < found.length && file.metadata()?.len() == found.length {
         file.set_len(found.whole)?;
     }
     if found.open {
         file.write_all(b"\n")?;
     }
     let killed = take_left(path)?;
-    if length == 0 {
-        // A run that was killed just after a rotation leaves an empty file and no mark.
-        return Ok(killed || (mark.is_none() && !rotated(path)?.is_empty()));
+    if found.length == 0 {
+        // A run that was killed just after a rotation leaves an empty file and no mark of its end.
+        let ended = matches!(mark, Some(Mark::Ended | Mark::Other));
+        return Ok(killed || (!ended && !rotated(path)?.is_empty()));
     }
-    Ok(killed || found.torn || mark != Some(true))
+    Ok(killed || found.torn || mark != Some(Mark::Ended))
 }

@@ -18,6 +18,8 @@ const BEGIN: &[u8] = b"{\"time\":\"";
 /// What was found at the end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {
+    /// Its length.
+    pub length: u64,
     /// Its length without half an audit line at the end.
     pub whole: u64,
     /// Whether what is left does not end with a newline: not a line that was written here, so it is kept.
@@ -31,21 +33,40 @@ fn mark(path: &Path) -> PathBuf {
     beside(path, ".end")
 }
 
-/// Says that the run ended its file, of `length` bytes.
-pub fn set_mark(path: &Path, length: u64) -> io::Result<()> {
-    fs::write(mark(path), format!("{length}\n"))
+/// What a run that ended says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The file ended with this length.
+    Ended,
+    /// It ended with another one, or what is said cannot be read.
+    Other,
+    /// The run had the file to itself, but not its end: the run before went on.
+    Open,
 }
 
-/// Whether a run ended this file at `length` bytes; nothing where no run said so. The mark is taken away: the next end must be
-/// said anew.
+/// What stands for [`Mark::Open`]: no file has this length.
+const OPEN: u64 = u64::MAX;
+
+/// Says that the run ended its file, of `length` bytes; none: its end is that of the run before.
+pub fn set_mark(path: &Path, length: Option<u64>) -> io::Result<()> {
+    fs::write(mark(path), format!("{}\n", length.unwrap_or(OPEN)))
+}
+
+/// What the latest run that ended says of this file, of `length` bytes; nothing where no run said anything. The mark is taken
+/// away: the next end must be said anew.
 ///
 /// # Errors
 /// There is a mark and it cannot be removed.
-pub fn take_mark(path: &Path, length: u64) -> io::Result<Option<bool>> {
+pub fn take_mark(path: &Path, length: u64) -> io::Result<Option<Mark>> {
     let path = mark(path);
-    let ended = fs::read_to_string(&path).is_ok_and(|text| text.trim().parse() == Ok(length));
+    let said = fs::read_to_string(&path).ok();
+    let said = match said.and_then(|text| text.trim().parse().ok()) {
+        Some(OPEN) => Mark::Open,
+        Some(said) if said == length => Mark::Ended,
+        _ => Mark::Other,
+    };
     match fs::remove_file(&path) {
-        Ok(()) => Ok(Some(ended)),
+        Ok(()) => Ok(Some(said)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -67,6 +88,7 @@ pub fn tail(file: &mut File) -> io::Result<Tail> {
     let ours = half.starts_with(BEGIN) || BEGIN.starts_with(half);
     let cut = if ours { half.len() } else { 0 };
     Ok(Tail {
+        length,
         whole: length - u64::try_from(cut).unwrap_or(0),
         open: !ours,
         torn: !half.is_empty(),

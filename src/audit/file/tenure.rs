@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::audit::follower::{Note, take_left};
-use crate::audit::opened::lock;
-use crate::audit::tail::take_mark;
+use crate::audit::opened::{held_rotated, lock};
+use crate::audit::tail::{Mark, take_mark};
 
 /// The run that this one takes over from.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ enum Before {
 /// What this run leaves beside the file where it is killed before the one before has ended.
 #[derive(Debug)]
 enum Trace {
-    /// Nothing: it does not serve yet.
-    Needless,
+    /// Nothing: it does not serve yet, or no note can be left.
+    None,
     /// A note, as long as the run before goes on.
     Due,
     Left(Note),
@@ -52,7 +52,7 @@ impl Tenure {
                 Before::Ended
             },
             unclean: false,
-            trace: Trace::Needless,
+            trace: Trace::None,
             sign: None,
         }
     }
@@ -80,20 +80,32 @@ impl Tenure {
             Before::Ended | Before::Writes => !was_locked,
         };
         match take_mark(path, length) {
-            Ok(Some(_)) => self.forget_before(),
-            Ok(None) if has_ended => {
-                self.forget_before();
-                self.unclean = true;
-                // It was a successor that was killed, perhaps; and told once is enough.
-                let _ = take_left(path);
-            }
+            Ok(Some(Mark::Ended | Mark::Other)) => self.forget_before(),
+            Ok(Some(Mark::Open)) => match &self.before {
+                // It does not say so of the run that went on, which would have said it later.
+                Before::Holds(_) if has_ended => self.tell_unclean(path),
+                Before::Ended | Before::Holds(_) => {}
+                Before::Writes => match held_rotated(path) {
+                    Ok(Some(file)) => self.before = Before::Holds(file),
+                    _ => self.tell_unclean(path),
+                },
+            },
+            Ok(None) if has_ended => self.tell_unclean(path),
             _ => {}
         }
     }
 
+    /// The run before was killed.
+    fn tell_unclean(&mut self, path: &Path) {
+        self.forget_before();
+        self.unclean = true;
+        // It was a successor that was killed, perhaps; and told once is enough.
+        let _ = take_left(path);
+    }
+
     /// This run begins to serve.
     pub fn serves(&mut self, path: &Path) {
-        if matches!(self.trace, Trace::Needless) {
+        if matches!(self.trace, Trace::None) {
             self.trace = Trace::Due;
         }
         self.leave_note(path);
@@ -109,10 +121,13 @@ impl Tenure {
                 self.trace = note.map_or(Trace::Due, Trace::Left);
                 self.unclean |= killed;
             }
-            Err(error) => tracing::warn!(
-                file = %path.display(), %error,
-                "no note can be left beside the audit file: should this process be killed before the one that handed over has ended, nothing will tell"
-            ),
+            Err(error) => {
+                tracing::warn!(
+                    file = %path.display(), %error,
+                    "no note can be left beside the audit file: should this process be killed before the one that handed over has ended, nothing will tell"
+                );
+                self.trace = Trace::None;
+            }
         }
     }
 
@@ -120,7 +135,7 @@ impl Tenure {
     pub fn forget_before(&mut self) {
         self.before = Before::Ended;
         match std::mem::replace(&mut self.trace, Trace::Due) {
-            Trace::Needless => self.trace = Trace::Needless,
+            Trace::None => self.trace = Trace::None,
             Trace::Due => {}
             Trace::Left(note) => note.take_away(),
         }
