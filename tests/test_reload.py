@@ -141,6 +141,45 @@ def test_a_file_that_is_named_for_the_first_time_must_rest(own, scratch):
     wait_until("the policy that rests", lambda: put(proxy) == 200, 20)
 
 
+def test_a_change_that_is_taken_back_before_it_rests(own, scratch):
+    """As a ConfigMap's link is set back: what is in force is what the file says, and nothing is refused any more."""
+    proxy = own(rules=STRICT)
+    before, after = proxy.config_file.with_suffix(".v1"), proxy.config_file.with_suffix(".v2")
+    policy = scratch / "restless.json"
+    after.write_text(yaml.safe_dump({**proxy.config, "rules": [{"bucket": "b", "policy": str(policy)}]}))
+    proxy.config_file.rename(before)
+
+    def lead_to(version: Path):
+        link = proxy.config_file.with_suffix(".link")
+        link.symlink_to(version)
+        link.rename(proxy.config_file)
+
+    lead_to(before)
+    wait_until("the same again", lambda: proxy.metrics()["sealgate_config_refused"] == 0 and put(proxy) == 403, 10)
+    with written_on(policy, json.dumps({"deny": ["sse-c"]})):
+        lead_to(after)
+        wait_until("the refusal", lambda: "changes while it is read" in proxy.admin("/readyz")[1], 20)
+        lead_to(before)
+        wait_until("no refusal", lambda: "changes while it is read" not in proxy.admin("/readyz")[1], 20)
+        assert proxy.metrics()["sealgate_config_refused"] == 0
+    assert put(proxy) == 403
+
+
+def test_a_pipe_in_the_files_place(own):
+    """Nobody waits for somebody to write it."""
+    proxy = own(rules=STRICT)
+    before = proxy.config_file.with_suffix(".before")
+    proxy.config_file.rename(before)
+    os.mkfifo(proxy.config_file)
+    wait_until("the refusal", lambda: "is a named pipe" in proxy.admin("/readyz")[1], 20)
+    assert put(proxy) == 403
+    proxy.config_file.unlink()
+    before.rename(proxy.config_file)
+    wait_until("no refusal", lambda: "is a named pipe" not in proxy.admin("/readyz")[1], 20)
+    write(proxy, rules=OPEN)
+    wait_until("the change", lambda: put(proxy) == 200, 20)
+
+
 def padded(last: dict, count: int = 6000) -> list:
     """Rules that take a while to read, and one that matters."""
     return [{"bucket": f"pad{i}", "require": "AES256"} for i in range(count)] + [last]

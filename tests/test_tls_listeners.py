@@ -305,3 +305,22 @@ def test_a_changed_configuration_changes_new_connections(scratch, pki, store):
         with secure(proxy.address, pki.cert) as wire:
             assert put(proxy, wire, "open")[1]["tls"] == "1.3"
         assert put(proxy, old, "open")[1]["tls"] == "1.2"
+
+
+def test_a_certificate_that_cannot_be_read_to_its_end_holds_nothing_up(scratch, pki, store):
+    """As on a file system that hangs: the lines of reads are written all the same, and the process ends well."""
+    proxy = Sealgate(scratch / "tls-hangs", store.endpoint, [{"bucket": "open"}])
+    pair = [path.rename(f"{path}.hangs") for path in pki.issue("hangs")]
+    proxy.config["listen"].append({"address": f"127.0.0.1:{free_port()}", "tls": pem(pair)})
+    with proxy:
+        pair[0].unlink()
+        os.mkfifo(pair[0])
+        # It is looked at once a second.
+        time.sleep(2.5)
+        with Wire(proxy.address) as wire:
+            for _ in range(40):
+                wire.request("GET", "/open/k")
+                assert wire.answer("GET").status == 200
+        wait_until("their lines", lambda: len(proxy.audit()) == 40, 5)
+        proxy.process.stop(10)
+        assert proxy.process.wait(1) == 0

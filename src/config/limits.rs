@@ -116,6 +116,29 @@ pub fn limits(node: &Node<'_>) -> Option<Limits> {
         some,
         &mut limits.requests_per_source,
     );
+    for (all, of_all, one, of_one) in [
+        (
+            "connections",
+            limits.connections,
+            "connections_per_source",
+            limits.connections_per_source,
+        ),
+        (
+            "requests",
+            limits.requests,
+            "requests_per_source",
+            limits.requests_per_source,
+        ),
+    ] {
+        if let (Some(node), None) = (fields.nullable(all), fields.nullable(one))
+            && let (Some(of_all), Some(of_one)) = (of_all, of_one)
+            && of_one >= of_all
+        {
+            node.warn(format!(
+                "one address may take all of it, as {one} is {of_one} where it is not written: write it, too"
+            ));
+        }
+    }
     optional(&fields, "body_bytes", Node::size, &mut limits.body_bytes);
     optional(&fields, "body_rate", body_rate, &mut limits.body_rate);
     bound(

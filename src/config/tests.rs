@@ -558,6 +558,11 @@ fn warns() {
     assert!(warnings(STORE)[0].contains("no rules"));
     for (more, expect) in [
         ("limits: {xml_bytes: null}", "without a bound"),
+        (
+            "limits: {connections: 200}",
+            "connections_per_source is 1000",
+        ),
+        ("limits: {requests: 1000}", "requests_per_source is 1000"),
         ("audit: {stdout: false}", "goes nowhere"),
         ("admin: {address: '0.0.0.0:9090'}", "not a loopback"),
         ("trusted_proxies: [0.0.0.0/0]", "trusts every address"),

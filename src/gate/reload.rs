@@ -7,7 +7,8 @@
 //! and is read again once a file that it names changes or appears.
 
 use std::{
-    path::PathBuf,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -73,6 +74,11 @@ impl Change {
     }
 }
 
+/// Whether opening it may wait for ever.
+fn is_pipe(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo())
+}
+
 /// Has the configuration read again.
 #[derive(Clone, Debug)]
 pub struct Trigger(SyncSender<()>);
@@ -134,10 +140,21 @@ impl Reloader {
     }
 
     fn reload(&mut self, waits: bool) {
+        if let Some(pipe) = self.seen.keys().find(|path| is_pipe(path)) {
+            let why = format!(
+                "{}: is a named pipe; put a file in its place",
+                pipe.display()
+            );
+            self.refuse(why, "cannot be read");
+            self.again = true;
+            return;
+        }
         let Some(loaded) = (0..MOST_READINGS).find_map(|_| self.load(waits)) else {
             // The next look finds it changed, and waits until it rests.
             let why = "a file that it names changes while it is read, so half of it may be the former content".to_owned();
             self.refuse(why, "cannot be read");
+            // Even where it is as before: that what is in force is what the files say must be found out.
+            self.again = true;
             return;
         };
         match loaded {
