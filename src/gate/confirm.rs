@@ -278,7 +278,7 @@ pub fn not_held(
 ) -> Result<(), Answer> {
     if unconfirmed == Unconfirmed::Report {
         ctx.sse_confirmed = None;
-        pass_on(ctx, why);
+        report(ctx, why);
         return Ok(());
     }
     note(ctx, why);
@@ -299,10 +299,17 @@ fn note(ctx: &mut Ctx, why: &str) {
     );
 }
 
-fn pass_on(ctx: &mut Ctx, why: &str) {
-    ctx.note_unconfirmed(format!(
-        "the store did not confirm the encryption: {why}; not refused, as unconfirmed: report says"
-    ));
+/// Notes that a write is not confirmed, and is not refused for that.
+pub fn pass_on(ctx: &mut Ctx, why: &str) {
+    ctx.note_unconfirmed(format!("the store did not confirm the encryption: {why}"));
+}
+
+/// Does so because the configuration says it.
+fn report(ctx: &mut Ctx, why: &str) {
+    pass_on(
+        ctx,
+        &format!("{why}; not refused, as unconfirmed: report says"),
+    );
 }
 
 /// Does what the configuration says about a write that was not confirmed; an answer where it is not reported as a success.
@@ -317,7 +324,7 @@ pub async fn act(
 ) -> Result<(), Answer> {
     let what = match demanded.demand.unconfirmed {
         Unconfirmed::Report => {
-            pass_on(ctx, &why);
+            report(ctx, &why);
             return Ok(());
         }
         // An upload is no object yet, and its id is not told: nobody can want it.

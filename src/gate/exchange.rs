@@ -6,6 +6,7 @@
 //! (RFC 9110 section 10.1.1): one `100 Continue` at most, none unasked for, and ours where the store stays silent.
 
 mod clock;
+mod doubt;
 mod down;
 mod held;
 mod left;
@@ -224,8 +225,16 @@ impl<'a> Exchange<'a> {
         if !self.client.ahead.is_empty() {
             self.take_ahead()?;
         }
-        let head = self.response().await?;
-        let demanded = self.request.ctx.demanded.take();
+        let head = match self.response().await {
+            Ok(head) => head,
+            Err(fault) => return Err(self.unanswered(fault).await),
+        };
+        let mut demanded = self.request.ctx.demanded.take();
+        if !self.is_done(&head)
+            && let Some(demanded) = demanded.take()
+        {
+            self.doubt(&head, &demanded).await?;
+        }
         match demanded.filter(|demanded| self.is_unconfirmed(&head, demanded)) {
             Some(demanded) => self.begin_confirmed(&head, &demanded).await?,
             None if self.ends_silently(&head) => self.begin_whole(&head).await?,

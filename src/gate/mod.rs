@@ -22,6 +22,7 @@ mod health;
 mod held;
 mod ids;
 mod judge;
+mod leftover;
 mod life;
 mod linger;
 mod listening;
@@ -178,6 +179,7 @@ pub fn run(config: &Config, start: Start, hang_ups: HangUps) -> Result<(), Start
         last,
     ));
     flush_regularly(&live);
+    look_at_certificates(&live);
     reloader.start();
     server.run(RunArgs {
         shutdown_signal: Box::new(life::Signals {
@@ -295,18 +297,25 @@ fn serve_admin(config: &Config, reserved: Option<TcpSocket>, live: &Arc<Live>) -
 fn flush_regularly(live: &Arc<Live>) {
     let weak = Arc::downgrade(live);
     std::thread::spawn(move || {
-        let mut looked = Instant::now();
         while let Some(live) = weak.upgrade() {
             // What fails is counted, and refuses requests where the configuration says so.
             let _ = live.process.audit.flush();
-            let current = live.current();
-            current.store.reap();
-            if looked.elapsed() >= LOOK_AT_FILES_EVERY {
-                looked = Instant::now();
-                current.entries.refresh(&live.process.metrics.transport);
-            }
+            live.current().store.reap();
             drop(live);
             std::thread::sleep(FLUSH_EVERY);
+        }
+    });
+}
+
+/// On a thread of its own: what a file system does that hangs must not hold up the audit.
+fn look_at_certificates(live: &Arc<Live>) {
+    let weak = Arc::downgrade(live);
+    std::thread::spawn(move || {
+        while let Some(live) = weak.upgrade() {
+            let metrics = &live.process.metrics.transport;
+            live.current().entries.refresh(metrics);
+            drop(live);
+            std::thread::sleep(LOOK_AT_FILES_EVERY);
         }
     });
 }

@@ -18,11 +18,15 @@ use crate::{
 };
 
 impl Exchange<'_> {
-    /// Whether the answer to a write does not say itself what must be confirmed.
-    pub(super) fn is_unconfirmed(&self, head: &ResponseHead, demanded: &Demanded) -> bool {
+    /// Whether the answer says that it was done.
+    pub(super) fn is_done(&self, head: &ResponseHead) -> bool {
         let operation = self.request.ctx.operation;
         operation.is_none_or(|operation| operation.is_done(head.status))
-            && !confirm::is_echoed(&self.heard[..head.len], demanded)
+    }
+
+    /// Whether the answer to a write does not say itself what must be confirmed.
+    pub(super) fn is_unconfirmed(&self, head: &ResponseHead, demanded: &Demanded) -> bool {
+        !confirm::is_echoed(&self.heard[..head.len], demanded)
     }
 
     /// The final response begins once it is clear that the store did as was demanded. Until then it is held back whole.

@@ -3,9 +3,9 @@
 //! A store may write before it has the whole body: at the last chunk of `aws-chunked`, at a form's last boundary, at the
 //! end of an XML document, for a copy at once. So who withholds a byte and leaves must not hide a write. The store is told
 //! that no more comes, as the end of its connection would, and what it answers then is looked at as ever. One that ends
-//! without an answer has dropped a body that was not whole. A copy needs none, though, and a document, a form's file or an
-//! `aws-chunked` object may have been whole but for what comes after it: a proxy before the store that closes at once does
-//! not keep it from writing then.
+//! without an answer has dropped a body that was not whole, as far as is known without a [look](super::doubt). A copy needs
+//! none, though, and a document, a form's file or an `aws-chunked` object may have been whole but for what comes after it: a
+//! proxy before the store that closes at once does not keep it from writing then.
 
 use std::{
     pin::Pin,

@@ -1,0 +1,222 @@
+"""What a store has written though it did not say so: after an error, or after no answer."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+from botocore.exceptions import ClientError
+
+from harness.boto import client
+from harness.fakestore import respond
+from harness.sealgate import Sealgate
+from harness.wire import Wire
+
+RULES = [{"bucket": "locked*", "require": "any"}, {"bucket": "deleted", "require": "any", "unconfirmed": "delete"},
+         {"bucket": "reported", "require": "any", "unconfirmed": "report"}, {"bucket": "source"}]
+SSE = "Host: h\r\nx-amz-server-side-encryption: AES256\r\n"
+PUT = f"PUT /locked/k HTTP/1.1\r\n{SSE}Content-Length: 6\r\n\r\nsecret"
+COPY = f"PUT /locked/k HTTP/1.1\r\n{SSE}x-amz-copy-source: /source/k\r\n\r\n"
+COMPLETE = "POST /locked/k?uploadId=u HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n<x/>"
+FORM = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in
+               [("key", "k"), ("x-amz-server-side-encryption", "AES256")])
+FORM += '--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nsecret\r\n--x--\r\n'
+FORM = f"POST /locked HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(FORM)}\r\n\r\n{FORM}"
+
+
+@pytest.fixture(scope="module")
+def gates(scratch, _fake):
+    """With credentials of its own, and without."""
+    running = {}
+    for credentials in (True, False):
+        gate = Sealgate(scratch / f"leftover-{credentials}", _fake.endpoint, RULES)
+        gate.config["store"]["response_timeout"] = "1s"
+        if credentials:
+            gate.config["store"]["credentials"] = {"access_key": "own", "secret_key": "own-secret"}
+        running[credentials] = gate.start()
+    yield running
+    for gate in running.values():
+        gate.stop()
+
+
+class Store:
+    """Answers a client's request by `answers` and Sealgate's own by an object written `age` seconds ago, encrypted or not;
+    none where there is no age."""
+
+    def __init__(self, answers, age: float | None = 0, encrypted: bool = False):
+        self.answers, self.age, self.encrypted = answers, age, encrypted
+        self.asked = []
+
+    def __call__(self, link, seen):
+        if seen["user-agent"] != "sealgate":
+            return self.answers(link, seen)
+        self.asked.append(seen.method)
+        if self.age is None:
+            return respond(link, "404 Not Found", seen=seen)
+        now = time.time()
+        sse = ["x-amz-server-side-encryption: AES256"] if self.encrypted else []
+        # Its clock is an hour late.
+        return respond(link, "200 OK", 'ETag: "e"', f"Date: {formatdate(now - 3600, usegmt=True)}",
+                       f"Last-Modified: {formatdate(now - 3600 - self.age, usegmt=True)}", *sse, seen=seen)
+
+
+def says(status: str):
+    def answers(link, seen):
+        link.read_body(seen)
+        return respond(link, status, seen=seen)
+    return answers
+
+
+def refuses_at_once(link, seen):
+    respond(link, "400 Bad Request", seen=seen)
+    return False
+
+
+def closes(link, seen):
+    link.read_body(seen)
+    return False
+
+
+def closes_in_the_head(link, seen):
+    link.read_body(seen)
+    link.send("HTTP/1.1 200 OK\r\nETag:")
+    return False
+
+
+def is_silent(link, seen):
+    link.read_body(seen)
+    while link._more():
+        pass
+    return False
+
+
+def drops(link, seen):
+    """As a proxy before a store does whose client sends no more."""
+    while link._more():
+        pass
+    return False
+
+
+def ask(gate, request: str) -> tuple[int, dict, float]:
+    before = gate.metric("sealgate_store_unconfirmed_total")
+    gate.mark()
+    with Wire(gate.address) as wire:
+        wire.send(request)
+        answer = wire.answer(request.partition(" ")[0])
+    return answer.status, gate.audit_new()[0], gate.metric("sealgate_store_unconfirmed_total") - before
+
+
+@pytest.mark.parametrize("request_text", [PUT, COPY, COMPLETE, FORM], ids=["put", "copy", "complete", "form"])
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found", "500 Internal Server Error"])
+def test_an_error_after_a_write(gates, fake, status, request_text):
+    fake.behave = Store(says(status))
+    answer, line, counted = ask(gates[True], request_text)
+    assert (answer, line["status"], line["decision"], line["reason"], counted) == (501, 501, "error", "unconfirmed", 1)
+    assert f"answered {status[:3]}" in line["error"] and "left there" in line["error"]
+    assert fake.behave.asked == ["HEAD"]
+
+
+@pytest.mark.parametrize("store", [
+    Store(says("400 Bad Request"), age=60), Store(says("400 Bad Request"), encrypted=True), Store(says("400 Bad Request"), age=None),
+], ids=["older", "encrypted", "nothing"])
+@pytest.mark.parametrize("request_text", [PUT, COPY], ids=["put", "copy"])
+def test_an_error_that_left_nothing(gates, fake, store, request_text):
+    fake.behave = store
+    store.asked.clear()
+    answer, line, counted = ask(gates[True], request_text)
+    assert (answer, line["status"], line["decision"], line["reason"], counted) == (400, 400, "allow", None, 0)
+    assert store.asked == ["HEAD"]
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "409 Conflict", "412 Precondition Failed",
+                                    "429 Too Many Requests", "503 Slow Down"])
+def test_an_error_that_is_no_writes(gates, fake, status):
+    """It says who may not, that another object is there, or that there is no time: a look would tell nothing, or make it worse."""
+    fake.behave = Store(says(status))
+    answer, line, counted = ask(gates[True], PUT)
+    assert (answer, line["decision"], line["reason"], counted) == (int(status[:3]), "allow", None, 0)
+    assert fake.behave.asked == []
+
+
+def test_an_error_before_the_body(gates, fake):
+    fake.behave = Store(refuses_at_once)
+    request = PUT.replace("Host: h", "Host: h\r\nExpect: 100-continue").removesuffix("secret")
+    answer, line, counted = ask(gates[True], request)
+    assert (answer, line["decision"], counted, fake.behave.asked) == (400, "allow", 0, [])
+
+
+def test_nothing_is_deleted_that_may_be_anothers(gates, fake):
+    fake.behave = Store(says("400 Bad Request"))
+    answer, line, counted = ask(gates[True], PUT.replace("/locked", "/deleted"))
+    assert (answer, counted, fake.behave.asked) == (501, 1, ["HEAD"]) and "left there" in line["error"]
+
+
+def test_an_error_that_is_reported_only(gates, fake):
+    fake.behave = Store(says("400 Bad Request"))
+    answer, line, counted = ask(gates[True], PUT.replace("/locked", "/reported"))
+    assert (answer, line["status"], line["decision"], line["reason"], counted) == (400, 400, "allow", "unconfirmed", 1)
+
+
+def test_without_credentials_an_error_is_believed(gates, fake):
+    fake.behave = Store(says("400 Bad Request"))
+    answer, line, counted = ask(gates[False], PUT)
+    assert (answer, line["decision"], counted, fake.behave.asked) == (400, "allow", 0, [])
+
+
+@pytest.mark.parametrize("answers", [closes, closes_in_the_head, is_silent])
+@pytest.mark.parametrize("age", [0, None], ids=["there", "nothing"])
+def test_a_whole_write_without_an_answer(gates, fake, answers, age):
+    fake.behave = Store(answers, age=age)
+    answer, line, counted = ask(gates[True], PUT)
+    expected = (503, "error", "store", 0) if age is None else (501, "error", "unconfirmed", 1)
+    assert (answer, line["decision"], line["reason"], counted) == expected
+    assert fake.behave.asked == ["HEAD"]
+
+
+@pytest.mark.parametrize("credentials", [True, False])
+@pytest.mark.parametrize("request_text", [COPY, COMPLETE], ids=["copy", "complete"])
+@pytest.mark.parametrize("answers", [closes, is_silent, says("504 Gateway Timeout")], ids=["closes", "silent", "gateway"])
+def test_what_a_store_goes_on_with_is_not_confirmed(gates, fake, answers, request_text, credentials):
+    """A look would come too early. The client may try again."""
+    fake.behave = Store(answers)
+    answer, line, counted = ask(gates[credentials], request_text)
+    assert (answer, line["reason"], counted) == (504 if "504" in str(line["status"]) else 503, "unconfirmed", 1)
+    assert "or do it still" in line["error"]
+    assert fake.behave.asked == []
+
+
+@pytest.mark.parametrize("age", [0, None], ids=["there", "nothing"])
+def test_what_came_of_a_body_that_was_cut_short(gates, fake, age):
+    fake.behave = Store(drops, age=age)
+    gate = gates[True]
+    before = gate.metric("sealgate_store_unconfirmed_total")
+    gate.mark()
+    with Wire(gate.address) as wire:
+        wire.send(PUT[:-1])
+    line = gate.audit_new()[0]
+    expected = (400, "client", 0) if age is None else (501, "unconfirmed", 1)
+    assert (line["status"], line["reason"], gate.metric("sealgate_store_unconfirmed_total") - before) == expected
+    assert fake.behave.asked == ["HEAD"]
+
+
+def test_versitygw_stores_what_it_refuses(stores, scratch):
+    """An object under a lock, in a bucket that has none."""
+    store = stores("versitygw")
+    direct = client(store.endpoint, store)
+    direct.create_bucket(Bucket="locked-leftover")
+    gate = Sealgate(scratch / "leftover-versitygw", store.endpoint, RULES)
+    gate.config["store"]["credentials"] = {"access_key": store.access_key, "secret_key": store.secret_key}
+    with gate:
+        s3 = client(gate.endpoint, store)
+        put = {"Bucket": "locked-leftover", "Key": "k", "ServerSideEncryption": "AES256", "ObjectLockLegalHoldStatus": "ON"}
+        with pytest.raises(ClientError) as error:
+            s3.put_object(Body=b"plain!", **put)
+        assert error.value.response["Error"]["Code"] == "NotImplemented"
+        with pytest.raises(ClientError) as error:
+            s3.copy_object(CopySource={"Bucket": "locked-leftover", "Key": "k"}, **{**put, "Key": "copy"})
+        assert error.value.response["Error"]["Code"] == "NotImplemented"
+        assert gate.metric("sealgate_store_unconfirmed_total") == 2
+        # Where nothing is written, its own error is told.
+        with pytest.raises(ClientError) as error:
+            s3.put_object(Body=b"plain!", **{**put, "Bucket": "locked-nowhere"})
+        assert error.value.response["Error"]["Code"] == "NoSuchBucket"
+    assert [o["Key"] for o in direct.list_objects_v2(Bucket="locked-leftover")["Contents"]] == ["copy", "k"]
