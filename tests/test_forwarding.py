@@ -715,7 +715,7 @@ def test_a_kept_connection_that_the_store_has_closed_is_not_used(gates, fake):
         with Wire(proxy.address) as wire:
             wire.request("GET", "/b/k")
             assert wire.answer("GET").status == 200
-        time.sleep(0.01)
+        wait_until("the end of the store's connection", lambda: fake.last().link in fake.ended, 5, 0.001)
 
 
 def test_the_stores_time_is_its_own(gates, fake):
