@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 
-from .process import wait_until
+from .process import all_go_on, wait_until
 from .rules import SSE
 from .wire import Wire
 
@@ -81,9 +81,7 @@ class Uploads:
                 self.failed.append((key, repr(e)))
 
     def goes_on(self, seconds: float = 30):
-        """Waits until each client had an answer, and then one more: to a request that it began meanwhile."""
-        before = list(self.turns)
-        wait_until("every client", lambda: all(now > then + 1 for now, then in zip(self.turns, before)), seconds)
+        all_go_on(self.turns, seconds)
 
     def end(self) -> set[str]:
         """Ends the clients; the keys that were answered."""
