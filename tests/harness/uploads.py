@@ -44,12 +44,15 @@ class Uploads:
                 break
             sse = (n + i) % 4 != 0
             key = f"{'sse' if sse else 'plain'}-{i}-{n}"
+            sent = False
             try:
                 link.request("PUT", f"/b/{key}", body, dict([SSE.split(": ")]) if sse else {})
+                sent = True
                 answer = link.getresponse()
                 answer.read()
             except (OSError, http.client.HTTPException) as e:
-                if reused and isinstance(e, http.client.RemoteDisconnected):
+                # Such an end may be seen while it is sent, or only where the answer is awaited.
+                if reused and isinstance(e, http.client.RemoteDisconnected if sent else ConnectionError):
                     self.ended.append(key)
                 else:
                     self.failed.append((key, repr(e)))
