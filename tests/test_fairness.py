@@ -132,7 +132,7 @@ def test_bodies_that_are_held_leave_room_for_other_addresses(own):
                 wires.append(wire)
                 wire.request("POST", "/b?delete", f"X-Forwarded-For: 2001:db8::{last}", length=8 << 20)
                 try:
-                    wire.push((8 << 20) - 1, 5)
+                    wire.push((8 << 20) - 1, 5, patience=1.5)
                 except OSError:
                     # Refused while it sends.
                     pass
