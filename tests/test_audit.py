@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.clock import took
 from harness.commands import run
 from harness.process import wait_until
 from harness.rules import RULES
@@ -46,7 +47,7 @@ def ask(gate: Sealgate, turn: int, key: str = "k") -> tuple[int, str]:
     begin = time.monotonic()
     with Wire(gate.address) as wire:
         answer = one(wire, turn, key)
-    assert time.monotonic() - begin < 2
+    assert took(begin) < 2
     return answer
 
 
@@ -73,7 +74,7 @@ def assert_refuses(gate: Sealgate, fake):
     assert gate.admin("/healthz")[0] == 200
     assert gate.metric("sealgate_audit_blocked") == 1
     assert gate.metric("sealgate_audit_errors_total") > 0
-    assert time.monotonic() - begin < 2
+    assert took(begin) < 2
 
 
 def assert_recovers(gate: Sealgate):
@@ -121,7 +122,8 @@ class Limited:
         pass
 
     def limit(self, gate: Sealgate):
-        resource.prlimit(gate.process.pid, resource.RLIMIT_FSIZE, (60_001, resource.RLIM_INFINITY))
+        # Which ends within a line of 1.5 KB, and not at its end.
+        resource.prlimit(gate.process.pid, resource.RLIMIT_FSIZE, (60_601, resource.RLIM_INFINITY))
 
     def widen(self, gate: Sealgate):
         resource.prlimit(gate.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -390,16 +392,16 @@ def test_disk_that_has_room_again_while_the_process_ends(proxy, fake, room):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_lines_that_are_lost_at_the_end_are_said(own, reader, number):
     """Once `shutdown.drain` is over, or at once where that is asked for."""
-    gate = own(audit={"stdout": True, "when_blocked": "count"}, shutdown={"drain": "1s"})
+    gate = own(audit={"stdout": True, "when_blocked": "count"}, shutdown={"drain": "4s"})
     gate.stop()
     gate.start(stdout=reader.writing)
     for _ in range(150):
         ask(gate, 0, LONG)
     begin = time.monotonic()
     gate.process.signal(number)
-    assert gate.process.wait(5) == 1
-    took = time.monotonic() - begin
-    assert took >= 0.9 if number == signal.SIGTERM else took < 0.9
+    assert gate.process.wait(10) == 1
+    elapsed = time.monotonic() - begin
+    assert elapsed >= 3.9 if number == signal.SIGTERM else elapsed < 3
     reader.read()
     whole_lines = reader.text_once_ended().count(b"\n")
     said = re.findall(r"ERROR.* audit lines are lost.*: (\d+) for standard output", gate.process.output())
@@ -649,7 +651,8 @@ def test_rotation_that_fails_goes_on(proxy, fake, tmp_path):
     assert gate.metric("sealgate_audit_rotations_total", result="failed") > 0
     assert "lines go on to the old one" in gate.process.output()
     away.rename(folder)
-    time.sleep(1.2)
+    # It is tried again after a while.
+    time.sleep(3)
     for turn in range(20):
         ask(gate, turn)
     gate.stop()

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from harness.certificates import Authority
+from harness.clock import took
 from harness.life import OPEN, STRICT, generation, hang_up, in_force, put, write
 from harness.process import Process, free_port, wait_until
 from harness.rules import EXPECT, SSE
@@ -545,7 +546,7 @@ def test_silent_admin_clients_make_room(own):
         begun = time.monotonic()
         for _ in range(5):
             assert proxy.admin("/healthz")[0] == 200 and proxy.admin("/readyz")[0] == 200
-        assert time.monotonic() - begun < 2
+        assert took(begun) < 2
         assert _was_ended(clients[0], 2), "the oldest made room"
         assert not _was_ended(clients[-1], 0.2), "the latest is still there"
     finally:
@@ -602,8 +603,8 @@ def test_an_admin_connection_has_an_end(own):
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert ends["asked"] > 50 and 8 < ends["busy"] < 12, ends
-    assert all(4 < ends[name] < 7 for name in ("silent", "half", "drips")), ends
+    assert ends["asked"] > 50 and 8 < ends["busy"] < 14, ends
+    assert all(4 < ends[name] < 9 for name in ("silent", "half", "drips")), ends
 
 
 def test_out_of_file_descriptors_the_admin_port_rests(own):
