@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from harness.life import successor
 from harness.process import Process, wait_until
 from harness.rules import RULES, SSE
 from harness.sealgate import Sealgate
@@ -35,13 +36,6 @@ def start(tmp_path, fake):
     yield run
     for gate in running:
         gate.stop()
-
-
-def successor(gate: Sealgate, number: int = 0) -> Process:
-    command = [sealgate(), "run", "--config", gate.config_file, "--upgrade"]
-    process = Process("sealgate", command, gate.folder / f"log-{number}")
-    time.sleep(1)
-    return process
 
 
 def serves(process: Process) -> bool:
@@ -146,9 +140,11 @@ def test_no_room_while_a_crowd_is_handed_over(start, fake, room):
             wait_until("some writes", lambda: len(load.written()) > 20, 10)
             limit(old, gate.audit_file.stat().st_size + 20_001)
             wait_until("no room", lambda: gate.metric("sealgate_audit_blocked") == 1, 30)
-            time.sleep(0.3)
+            # What had been let in before has its answer by then.
+            load.goes_on()
             filled = len(load.written())
             new = successor(gate)
+            load.goes_on()
             assert len(load.written()) == filled
             os.kill(old.pid, signal.SIGQUIT)
             wait_until("writes to the new process", lambda: serves(new) and len(load.written()) >= filled + 100, 20)
@@ -215,16 +211,16 @@ def test_hand_over_with_rotation_under_load(start, fake):
     try:
         with Load(gate.address, 4) as load:
             for i in range(2):
-                processes.append(successor(gate, i))
+                processes.append(successor(gate, f"log-{i}"))
                 os.kill(processes[-2].pid, signal.SIGQUIT)
                 wait_until("the end of the old one", lambda: not processes[-2].alive(), 40)
                 assert processes[-2].wait(1) == 0
+            wait_until("rotations", lambda: len(rotated(gate.audit_file)) > 5, 20)
         gate.process = processes[-1]
         gate.stop()
     finally:
         for process in processes[1:]:
             process.stop(10)
-    assert len(rotated(gate.audit_file)) > 5
     trail = whole(gate.audit_file)
     assert_complete(trail, 3)
     assert load.ids(200, 403) <= {line["request_id"] for line in trail}

@@ -18,7 +18,7 @@ import yaml
 
 from harness.certificates import Authority
 from harness.clock import took
-from harness.life import OPEN, STRICT, generation, hang_up, in_force, put, write
+from harness.life import OPEN, STRICT, generation, hang_up, in_force, put, successor, write
 from harness.process import Process, free_port, wait_until
 from harness.rules import EXPECT, SSE
 from harness.secure import secure
@@ -131,7 +131,7 @@ def test_request_under_way_keeps_its_configuration(own, fake):
     proxy = own()
     with Wire(proxy.address) as wire:
         wire.send(f"PUT /b/k HTTP/1.1\r\nHost: {proxy.address}\r\nContent-Length: 10\r\n\r\nhello".encode())
-        wait_until("the store's request", lambda: fake.links, 5)
+        wait_until("the store's request", lambda: any(seen.target == "/b/k" for seen in fake.seen), 5)
         write(proxy, rules=STRICT)
         in_force(proxy, 2)
         wire.send(b"hello")
@@ -160,21 +160,28 @@ def test_log_level_at_run_time(own):
         answer = link.getresponse()
         return answer.status, answer.read().decode()
 
-    def says(method: str) -> bool:
-        """Whether the log has a line of a request, which is one for debugging."""
+    def line(method: str):
+        """Has a request served; tells whether the log has a line of it, which is one for debugging."""
         with Wire(proxy.address) as wire:
             wire.request(method, "/b/k", *(["Content-Length: 0"] if method == "PUT" else []))
             request_id = wire.final(method)[1]["x-amz-request-id"]
         proxy.audit_of(request_id)
-        time.sleep(0.1)
-        return any(" DEBUG " in line and request_id in line and "a request ended" in line
-                   for line in proxy.process.output().splitlines())
+        return lambda: any(" DEBUG " in line and request_id in line and "a request ended" in line
+                           for line in proxy.process.output().splitlines())
 
-    assert not says("PUT") and not says("GET")
+    def says(method: str) -> bool:
+        return wait_until("its line", line(method), 5)
+
+    def is_silent(method: str) -> bool:
+        has_come = line(method)
+        time.sleep(0.1)
+        return not has_come()
+
+    assert is_silent("PUT") and is_silent("GET")
     assert log("PUT", "/log?filter=debug")[0] == 200
     assert says("PUT") and says("GET")
     assert log("PUT", "/log?filter=info")[0] == 200
-    assert not says("PUT") and not says("GET")
+    assert is_silent("PUT") and is_silent("GET")
     assert log("PUT", "/log?filter=sealgate%3Ddebug,pingora=trace")[0] == 200
     assert "sealgate=debug" in log("GET", "/log")[1] and says("GET")
     for nonsense in ("bogus", "", "info,,", "sealgate=verbose"):
@@ -297,9 +304,8 @@ def test_hang_up_while_the_configuration_is_read(scratch):
 def test_hang_up_while_listeners_are_awaited(own):
     proxy = own(upgrade_socket="upgrade.sock")
     old = proxy.process
-    new = Process("sealgate", [sealgate(), "run", "--config", proxy.config_file, "--upgrade"], proxy.folder / "next.log")
+    new = successor(proxy)
     try:
-        wait_until("the socket", lambda: (proxy.folder / "upgrade.sock").exists(), 10)
         new.signal(signal.SIGHUP)
         time.sleep(0.3)
         assert new.alive()
@@ -358,16 +364,13 @@ def test_hand_over_under_load(own, fake):
     try:
         for i in range(3):
             before = proxy.process
-            command = [sealgate(), "run", "--config", proxy.config_file, "--upgrade"]
-            successor = Process("sealgate", command, proxy.folder / f"log{i}")
-            started.append(successor)
-            time.sleep(1)
+            started.append(successor(proxy, f"log{i}"))
             hand_overs.append(time.monotonic())
             os.kill(before.pid, signal.SIGQUIT)
             wait_until("the new process", lambda: proxy.admin("/readyz")[0] == 200 and generation(proxy) == 1, 20)
             wait_until("the end of the old one", lambda: not before.alive(), 40)
             assert before.wait(1) == 0, before.output()[-2000:]
-            proxy.process = successor
+            proxy.process = started[-1]
             uploads.goes_on()
         uploads.end()
     finally:
