@@ -437,6 +437,7 @@ class SocketReader(Reader):
         self.texts: list[bytes] = []
         self._go = threading.Event()
         self._end = threading.Event()
+        self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def listen(self, read: bool = True) -> "SocketReader":
@@ -462,6 +463,7 @@ class SocketReader(Reader):
             except TimeoutError:
                 continue
             self.texts.append(b"")
+            self._ended.clear()
             link.settimeout(0.05)
             while not self._end.is_set():
                 self._go.wait(0.05)
@@ -472,6 +474,7 @@ class SocketReader(Reader):
                 except TimeoutError:
                     continue
                 if not data:
+                    self._ended.set()
                     break
                 self.texts[-1] += data
                 self.times.append(time.monotonic())
@@ -483,6 +486,11 @@ class SocketReader(Reader):
         self._end.set()
         self._thread.join(5)
         self._listener.close()
+
+    def trail_once_ended(self) -> list[dict]:
+        """All lines, once the writer has ended."""
+        assert self._ended.wait(10)
+        return self.trail()
 
     def trail(self) -> list[dict]:
         """The lines of all connections. Where a reader left, the line it had in part comes again whole."""
@@ -503,10 +511,10 @@ def test_stopped_reader_of_a_socket_refuses(proxy, fake, place):
     reader.read()
     assert_recovers(gate)
     gate.stop()
-    wait_until("all is read", lambda: reader.texts[-1].count(b"\n") >= len(written) + 10, 5)
+    trail = reader.trail_once_ended()
     reader.leave()
-    numbered(reader.trail())
-    assert written <= {e["request_id"] for e in reader.trail()}
+    numbered(trail)
+    assert len(trail) >= len(written) + 10 and written <= {e["request_id"] for e in trail}
 
 
 def test_stopped_reader_of_a_socket_refuses_a_crowd(proxy, fake, place):
@@ -514,9 +522,8 @@ def test_stopped_reader_of_a_socket_refuses_a_crowd(proxy, fake, place):
     gate = proxy(socket=str(place))
     load = crowded(gate, fake, reader.read, late=reader.late)
     gate.stop()
-    wait_until("the last line", lambda: load.ids(200, 403) <= {line["request_id"] for line in reader.trail()}, 10, 0.5)
+    has_all_of(reader.trail_once_ended(), load)
     reader.leave()
-    has_all_of(reader.trail(), load)
 
 
 def test_stopped_reader_of_a_socket_counts(proxy, fake, place, tmp_path):
@@ -524,7 +531,7 @@ def test_stopped_reader_of_a_socket_counts(proxy, fake, place, tmp_path):
     gate = proxy(socket=str(place), file=str(tmp_path / "beside.jsonl"), when_blocked="count")
     counts(gate)
     reader.read()
-    recounts(gate, reader.trail)
+    recounts(gate, reader.trail_once_ended)
     reader.leave()
     beside = lines((tmp_path / "beside.jsonl").read_text())
     assert not any("lost" in line for line in beside), "the file lost nothing"
@@ -537,8 +544,8 @@ def test_socket_that_comes_later(proxy, fake, place):
     reader = SocketReader(place).listen()
     assert_recovers(gate)
     gate.stop()
+    numbered(reader.trail_once_ended())
     reader.leave()
-    numbered(reader.trail())
 
 
 def test_reader_that_leaves_and_comes_back_under_load(proxy, fake, place):
@@ -553,10 +560,9 @@ def test_reader_that_leaves_and_comes_back_under_load(proxy, fake, place):
         wait_until("ready again", lambda: gate.admin("/readyz")[0] == 200, 10)
         time.sleep(0.5)
     gate.stop()
-    time.sleep(0.5)
+    trail = reader.trail_once_ended()
     reader.leave()
     assert len(reader.texts) >= 6
-    trail = reader.trail()
     assert load.ids(200, 403) and load.ids(200, 403) <= {e["request_id"] for e in trail}
     # Some may be there twice: `seq` tells.
     once = {line["seq"]: line for line in trail}
@@ -688,6 +694,7 @@ def test_kill_under_load(proxy, fake, rotate):
     for _ in range(3):
         with Load(gate.address, 4) as load:
             time.sleep(1)
+            wait_until("a denial and a write", lambda: load.ids(403) and load.written(), 20)
             gate.process.signal(signal.SIGKILL)
             gate.process.wait(5)
         # Reads wait for company, 20 ms at most; what was refused or written does not.
