@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from harness.life import successor
 from harness.process import Process, wait_until
 from harness.rules import RULES, SSE
 from harness.sealgate import Sealgate
@@ -34,13 +36,6 @@ def start(tmp_path, fake):
     yield run
     for gate in running:
         gate.stop()
-
-
-def successor(gate: Sealgate, number: int = 0) -> Process:
-    command = [sealgate(), "run", "--config", gate.config_file, "--upgrade"]
-    process = Process("sealgate", command, gate.folder / f"log-{number}")
-    time.sleep(1)
-    return process
 
 
 def serves(process: Process) -> bool:
@@ -107,7 +102,8 @@ def test_no_room_while_two_processes_write(start, fake, full):
         if full == "meanwhile":
             # Under the new one's name only its own limit counts: the old one is still without room.
             fill()
-            assert gate.audit_file.read_bytes().endswith(b"\n"), "half a line is cut off: the other process may write"
+            # The other process may write.
+            wait_until("that half a line is cut off", lambda: gate.audit_file.read_bytes().endswith(b"\n"), 5)
         # Connections go to both for some seconds: the new one writes, the old one cannot.
         end = time.monotonic() + 1
         while time.monotonic() < end:
@@ -144,9 +140,11 @@ def test_no_room_while_a_crowd_is_handed_over(start, fake, room):
             wait_until("some writes", lambda: len(load.written()) > 20, 10)
             limit(old, gate.audit_file.stat().st_size + 20_001)
             wait_until("no room", lambda: gate.metric("sealgate_audit_blocked") == 1, 30)
-            time.sleep(0.3)
+            # What had been let in before has its answer by then.
+            load.goes_on()
             filled = len(load.written())
             new = successor(gate)
+            load.goes_on()
             assert len(load.written()) == filled
             os.kill(old.pid, signal.SIGQUIT)
             wait_until("writes to the new process", lambda: serves(new) and len(load.written()) >= filled + 100, 20)
@@ -213,16 +211,16 @@ def test_hand_over_with_rotation_under_load(start, fake):
     try:
         with Load(gate.address, 4) as load:
             for i in range(2):
-                processes.append(successor(gate, i))
+                processes.append(successor(gate, f"log-{i}"))
                 os.kill(processes[-2].pid, signal.SIGQUIT)
                 wait_until("the end of the old one", lambda: not processes[-2].alive(), 40)
                 assert processes[-2].wait(1) == 0
+            wait_until("rotations", lambda: len(rotated(gate.audit_file)) > 5, 20)
         gate.process = processes[-1]
         gate.stop()
     finally:
         for process in processes[1:]:
             process.stop(10)
-    assert len(rotated(gate.audit_file)) > 5
     trail = whole(gate.audit_file)
     assert_complete(trail, 3)
     assert load.ids(200, 403) <= {line["request_id"] for line in trail}
@@ -280,12 +278,12 @@ def test_a_successor_that_ends_before_the_old_process(start, fake, killed, rotat
                 for i in range(8 if rotates else 1):
                     put(wire, f"{i}{LONG}")
             # Each has looked at the file.
-            time.sleep(1.2)
+            time.sleep(2.5)
             assert old.alive()
             new.signal(signal.SIGKILL if killed else signal.SIGTERM)
             new.wait(10)
         third = Process("sealgate", [sealgate(), "run", "--config", gate.config_file], gate.folder / "log-3")
-        time.sleep(1.2)
+        time.sleep(2.5)
         assert old.alive() and not serves(third)
         last.send(b"world")
         assert last.answer("PUT").status == 200
@@ -311,7 +309,7 @@ def test_a_predecessor_that_is_killed_is_told(start, fake, writes):
     with Wire(gate.address) as last, Wire(gate.address) as wire:
         put(wire, "old")
         with handed_over(gate, last):
-            time.sleep(1.2)
+            time.sleep(2.5)
             if writes == "before and after":
                 with Wire(gate.address) as other:
                     put(other, "before")
@@ -410,8 +408,8 @@ def test_deleted_file_without_a_folder_refuses(start, fake, tmp_path):
     gate = start(audit={"stdout": False, "file": str(folder / "audit.jsonl")})
     with Wire(gate.address) as wire:
         assert put(wire, "a")[0] == 200
-    (folder / "audit.jsonl").unlink()
-    folder.rmdir()
+    # Sealgate, which looks every 20 ms, may come in between with a new file.
+    wait_until("its end", lambda: shutil.rmtree(folder, ignore_errors=True) or not folder.exists(), 5, 0.001)
     wait_until("that it is noticed", lambda: gate.admin("/readyz")[0] == 503, 5)
     with Wire(gate.address) as wire:
         assert put(wire, "b")[0] == 503
@@ -434,7 +432,7 @@ def test_full_file_that_is_deleted_makes_room(start, fake):
     kept.close()
     assert not gate.audit_file.read_bytes().endswith(b"\n")
     # Until it is sure that all that was acknowledged had been in the file for a while.
-    time.sleep(2.5)
+    time.sleep(4)
     gate.audit_file.unlink()
     wait_until("ready again", lambda: gate.admin("/readyz")[0] == 200, 5)
     with Wire(gate.address) as wire:
@@ -453,7 +451,7 @@ def test_link_in_the_files_place(start, fake):
         put(wire, "k")
     gate.audit_file.rename(real)
     gate.audit_file.symlink_to("real.jsonl")
-    time.sleep(2.5)
+    wait_until("that it is noticed", lambda: "was moved away" in gate.process.output(), 10)
     for turn in range(30):
         with Wire(gate.address) as wire:
             one(wire, turn)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from harness.clock import took
 from harness.h2wire import H2
 from harness.process import wait_until
 from harness.rules import EXPECT, RULES, SSE
@@ -222,10 +223,10 @@ def test_store_that_takes_no_connection(scratch):
             wire.request("PUT", "/locked/k", body=b"x")
             assert_refused(wire.answer())
         assert gate.admin("/healthz")[0] == 200
-        assert time.monotonic() - begun < 1
+        assert took(begun) < 1
         for thread in threads:
             thread.join(15)
-        assert len(ids) == len(threads) and 4 < min(times) and max(times) < 7, times
+        assert len(ids) == len(threads) and 4 < min(times) and max(times) < 9, times
         lines = {line["request_id"]: line for line in gate.audit()}
         for request_id in ids:
             line = lines[request_id]

@@ -320,7 +320,7 @@ def test_prometheus_is_killed(stack):
         # A new database has nothing from before it began.
         assert stack.values(query, then) == [before]
         wait_until("a new sample", lambda: stack.values(f"min(timestamp(up{{job=\"sealgate\"}}))") > [back], 30)
-        assert stack.values('up{job="sealgate"}') == [1.0]
+        wait_until("that it is up", lambda: stack.values('up{job="sealgate"}') == [1.0], 20)
         (after,) = stack.values(query)
         assert after > before
         working.goes_on()

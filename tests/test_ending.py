@@ -53,9 +53,9 @@ def end(proxy, how: str):
         wait_until("the drain", lambda: proxy.admin("/readyz")[0] == 503, 5)
         assert proxy.process.alive()
         os.kill(proxy.process.pid, signal.SIGINT)
-    wait_until("the end", lambda: not proxy.process.alive(), 5)
+    wait_until("the end", lambda: not proxy.process.alive(), 10)
     assert proxy.process.wait(1) == 0
-    assert (time.monotonic() - begun > 0.8) == (how == "drain")
+    assert (time.monotonic() - begun > 2.5) == (how == "drain")
 
 
 def has_its_lines(proxy):
@@ -73,7 +73,7 @@ def has_its_lines(proxy):
 @HOWS
 def test_what_is_cut_off_has_its_line(own, fake, how):
     fake.behave = slow
-    proxy = own(shutdown={"drain": "1s" if how == "drain" else "30s"})
+    proxy = own(shutdown={"drain": "3s" if how == "drain" else "30s"})
     with Wire(proxy.address) as one, Wire(proxy.address) as two:
         one.request("PUT", "/b/slow", body=b"12345")
         two.request("GET", "/b/k")
@@ -88,7 +88,7 @@ def test_what_is_cut_off_has_its_line(own, fake, how):
 @pytest.mark.parametrize("body", ["whole", "to come"])
 def test_what_is_cut_off_over_http2_has_its_line(own, fake, how, body):
     fake.behave = slow
-    proxy = own(shutdown={"drain": "1s" if how == "drain" else "30s"})
+    proxy = own(shutdown={"drain": "3s" if how == "drain" else "30s"})
     with H2(proxy.address) as h2:
         length = "5" if body == "whole" else "1000"
         upload = h2.head("PUT", "/b/slow", ("content-length", length), end=False)
@@ -149,15 +149,15 @@ def test_a_head_that_comes_in_pieces_is_served_while_it_drains(own):
 
 def test_a_delay_before_the_listeners_close(own):
     """Balancers see 503 first, and what they still send is served."""
-    proxy = own(shutdown={"drain": "5s", "delay": "2s"})
+    proxy = own(shutdown={"drain": "5s", "delay": "4s"})
     begun = time.monotonic()
     os.kill(proxy.process.pid, signal.SIGTERM)
-    wait_until("not ready", lambda: proxy.admin("/readyz")[0] == 503, 1)
-    while time.monotonic() - begun < 1.5:
+    wait_until("not ready", lambda: proxy.admin("/readyz")[0] == 503, 1.5)
+    while time.monotonic() - begun < 2:
         assert put(proxy) == 200
         time.sleep(0.1)
-    wait_until("the end", lambda: not proxy.process.alive(), 5)
-    assert time.monotonic() - begun > 1.9 and proxy.process.wait(1) == 0
+    wait_until("the end", lambda: not proxy.process.alive(), 15)
+    assert time.monotonic() - begun > 3.9 and proxy.process.wait(1) == 0
 
 
 def test_a_second_signal_ends_the_delay(own):

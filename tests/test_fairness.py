@@ -29,7 +29,7 @@ def test_refusals_that_an_http2_client_does_not_take(own):
             h2.head("PUT", "/b/k", ("content-length", "5"), end=False)
         wait_until("their lines", lambda: len(proxy.audit()) == 100, 10)
         assert {line["decision"] for line in proxy.audit()} == {"deny"}
-        assert proxy.metrics()["sealgate_requests_active"] == 0
+        wait_until("none is under way", lambda: proxy.metric("sealgate_requests_active") == 0, 5)
         assert put(proxy, SSE) == 200
         proxy.process.stop(10)
     assert "without_line" not in proxy.process.output()
@@ -132,7 +132,7 @@ def test_bodies_that_are_held_leave_room_for_other_addresses(own):
                 wires.append(wire)
                 wire.request("POST", "/b?delete", f"X-Forwarded-For: 2001:db8::{last}", length=8 << 20)
                 try:
-                    wire.push((8 << 20) - 1, 5)
+                    wire.push((8 << 20) - 1, 5, patience=1.5)
                 except OSError:
                     # Refused while it sends.
                     pass
@@ -149,7 +149,7 @@ def test_a_body_may_be_as_large_as_xml_bytes_says(own, fake):
     proxy = own(rules=READ, limits={"xml_bytes": "32MiB"})
     keys = b"".join(b"<Object><Key>k%d</Key></Object>" % n for n in range(1000))
     body = b"<Delete>" + b" " * (20 << 20) + keys + b"</Delete>"
-    with Wire(proxy.address) as wire:
+    with Wire(proxy.address, 30) as wire:
         wire.request("POST", "/b?delete", body=body)
         assert wire.answer("POST").status == 200
     assert fake.last().body == body

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import itertools
 import zlib
+from contextlib import suppress
 
 import pytest
 
@@ -12,7 +13,7 @@ from harness import compare
 from harness.boto import client
 from harness.sigv4 import EMPTY, Signer
 from harness.stores import STORES
-from harness.wire import Wire
+from harness.wire import Answer, Wire
 
 _number = itertools.count(1000)
 BODY = bytes(range(256)) * 600
@@ -27,8 +28,8 @@ def case(run):
 class Raw:
     """Sends signed requests and notes the answers."""
 
-    def __init__(self, store, address: str, bucket: str):
-        self.store, self.address, self.bucket = store, address, bucket
+    def __init__(self, store, address: str, bucket: str, direct: bool):
+        self.store, self.address, self.bucket, self.direct = store, address, bucket, direct
         self.names = {bucket: "{bucket}", address: "{address}"}
         self.steps = []
 
@@ -44,12 +45,24 @@ class Raw:
         }))
 
     def send(self, label: str, method: str, target: str, headers: list[str], body: bytes = b"", coded: bool = False):
+        # A store that refuses at the head and closes may take its answer away again with a reset. Sealgate may not.
+        for _ in range(10 if self.direct else 1):
+            if answer := self._once(method, target, headers, body, coded):
+                break
+        assert answer, "the answer was taken away"
+        self.note(label, answer)
+        return answer
+
+    def _once(self, method: str, target: str, headers: list[str], body: bytes, coded: bool) -> Answer | None:
+        """The answer; None where the store has taken it away."""
+        gone = (ConnectionError, EOFError) if self.direct else ()
         with Wire(self.address, 30) as wire:
             wire.request(method, target, *headers, length=len(body) if body and not coded else None)
-            wire.send(body)
-            _, answer = wire.final(method)
-            self.note(label, answer)
-            return answer
+            with suppress(*gone):
+                wire.send(body)
+            with suppress(*gone):
+                return wire.final(method)[1]
+        return None
 
     def read(self, key: str):
         target = f"/{self.bucket}/{key}"
@@ -197,7 +210,7 @@ def test_same(stores, open_proxies, name, call):
     number = next(_number)
     runs = []
     for endpoint, side in ((store.endpoint, "d"), (open_proxies(name).endpoint, "p")):
-        raw = Raw(store, endpoint.removeprefix("http://"), f"raw-{number}-{side}")
+        raw = Raw(store, endpoint.removeprefix("http://"), f"raw-{number}-{side}", side == "d")
         client(store.endpoint, store).create_bucket(Bucket=raw.bucket)
         CALLS[call](raw)
         runs.append(raw.steps)

@@ -10,7 +10,7 @@ import time
 import pytest
 import yaml
 
-from harness.life import put
+from harness.life import listens_for_listeners, put
 from harness.process import Process, free_port, wait_until
 from harness.tools import sealgate
 from harness.wire import Wire
@@ -38,8 +38,7 @@ def pair(own):
 
 def hand_over(proxy):
     """SIGQUIT, once the new process waits."""
-    wait_until("the socket", lambda: (proxy.folder / "upgrade.sock").exists(), 10)
-    time.sleep(0.2)
+    wait_until("the socket", lambda: listens_for_listeners(proxy), 10)
     os.kill(proxy.process.pid, signal.SIGQUIT)
 
 
@@ -102,8 +101,7 @@ def test_an_address_that_is_taken(pair):
 def stopped_successor(proxy, start) -> Process:
     """A new process that is stopped just before the listeners are sent to it."""
     process = start()
-    wait_until("the socket", lambda: (proxy.folder / "upgrade.sock").exists(), 10)
-    time.sleep(0.2)
+    wait_until("the socket", lambda: listens_for_listeners(proxy), 10)
     process.signal(signal.SIGSTOP)
     os.kill(proxy.process.pid, signal.SIGQUIT)
     return process
@@ -177,8 +175,7 @@ def test_short_connections_meanwhile(pair):
         running = proxy.process
         for _ in range(4):
             process = start()
-            wait_until("the socket", lambda: (proxy.folder / "upgrade.sock").exists(), 10)
-            time.sleep(0.2)
+            wait_until("the socket", lambda: listens_for_listeners(proxy), 10)
             os.kill(running.pid, signal.SIGQUIT)
             assert running.wait(10) == 0
             running = process

@@ -4,11 +4,11 @@ import http.client
 import json
 import os
 import resource
-import select
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from harness.certificates import Authority
-from harness.life import OPEN, STRICT, generation, hang_up, in_force, put, write
+from harness.clock import took
+from harness.life import OPEN, STRICT, generation, hang_up, in_force, put, successor, write
 from harness.process import Process, free_port, wait_until
 from harness.rules import EXPECT, SSE
 from harness.secure import secure
@@ -35,10 +36,14 @@ def test_reload(own, how):
         hang_up(proxy)
     in_force(proxy, 2)
     assert (put(proxy), put(proxy, SSE)) == (403, 200)
-    metrics = proxy.metrics()
+
+    def counted():
+        metrics = proxy.metrics()
+        return metrics if metrics["sealgate_config_generation"] == metrics['sealgate_config_reloads_total{result="applied"}'] + 1 else None
+
+    metrics = wait_until("that it is counted", counted, 5)
     applied = metrics['sealgate_config_reloads_total{result="applied"}']
     assert applied == 1 or (how == "signal" and applied == 2), "seen at a look at the file, and by the signal"
-    assert metrics["sealgate_config_generation"] == applied + 1
     assert metrics["sealgate_config_age_seconds"] < 60
     assert abs(metrics["sealgate_config_loaded_timestamp_seconds"] - time.time()) < 60
 
@@ -98,7 +103,7 @@ def test_broken_configuration_changes_nothing(own):
     status, text = proxy.admin("/readyz")
     assert status == 200 and "generation 1" in text and "rules[0].require" in text
     assert "AES265" in json.loads(proxy.admin("/config")[1])["refused"]
-    assert proxy.metrics()['sealgate_config_reloads_total{result="refused"}'] == 1
+    wait_until("its count", lambda: proxy.metric("sealgate_config_reloads_total", result="refused") == 1, 5)
     assert "stays in force" in proxy.process.output()
     assert (put(proxy), put(proxy, SSE)) == (403, 200)
     write(proxy, rules=OPEN)
@@ -130,7 +135,7 @@ def test_request_under_way_keeps_its_configuration(own, fake):
     proxy = own()
     with Wire(proxy.address) as wire:
         wire.send(f"PUT /b/k HTTP/1.1\r\nHost: {proxy.address}\r\nContent-Length: 10\r\n\r\nhello".encode())
-        wait_until("the store's request", lambda: fake.links, 5)
+        wait_until("the store's request", lambda: any(seen.target == "/b/k" for seen in fake.seen), 5)
         write(proxy, rules=STRICT)
         in_force(proxy, 2)
         wire.send(b"hello")
@@ -159,21 +164,28 @@ def test_log_level_at_run_time(own):
         answer = link.getresponse()
         return answer.status, answer.read().decode()
 
-    def says(method: str) -> bool:
-        """Whether the log has a line of a request, which is one for debugging."""
+    def line(method: str):
+        """Has a request served; tells whether the log has a line of it, which is one for debugging."""
         with Wire(proxy.address) as wire:
             wire.request(method, "/b/k", *(["Content-Length: 0"] if method == "PUT" else []))
             request_id = wire.final(method)[1]["x-amz-request-id"]
         proxy.audit_of(request_id)
-        time.sleep(0.1)
-        return any(" DEBUG " in line and request_id in line and "a request ended" in line
-                   for line in proxy.process.output().splitlines())
+        return lambda: any(" DEBUG " in line and request_id in line and "a request ended" in line
+                           for line in proxy.process.output().splitlines())
 
-    assert not says("PUT") and not says("GET")
+    def says(method: str) -> bool:
+        return wait_until("its line", line(method), 5)
+
+    def is_silent(method: str) -> bool:
+        has_come = line(method)
+        time.sleep(0.1)
+        return not has_come()
+
+    assert is_silent("PUT") and is_silent("GET")
     assert log("PUT", "/log?filter=debug")[0] == 200
     assert says("PUT") and says("GET")
     assert log("PUT", "/log?filter=info")[0] == 200
-    assert not says("PUT") and not says("GET")
+    assert is_silent("PUT") and is_silent("GET")
     assert log("PUT", "/log?filter=sealgate%3Ddebug,pingora=trace")[0] == 200
     assert "sealgate=debug" in log("GET", "/log")[1] and says("GET")
     for nonsense in ("bogus", "", "info,,", "sealgate=verbose"):
@@ -296,9 +308,8 @@ def test_hang_up_while_the_configuration_is_read(scratch):
 def test_hang_up_while_listeners_are_awaited(own):
     proxy = own(upgrade_socket="upgrade.sock")
     old = proxy.process
-    new = Process("sealgate", [sealgate(), "run", "--config", proxy.config_file, "--upgrade"], proxy.folder / "next.log")
+    new = successor(proxy)
     try:
-        wait_until("the socket", lambda: (proxy.folder / "upgrade.sock").exists(), 10)
         new.signal(signal.SIGHUP)
         time.sleep(0.3)
         assert new.alive()
@@ -357,16 +368,13 @@ def test_hand_over_under_load(own, fake):
     try:
         for i in range(3):
             before = proxy.process
-            command = [sealgate(), "run", "--config", proxy.config_file, "--upgrade"]
-            successor = Process("sealgate", command, proxy.folder / f"log{i}")
-            started.append(successor)
-            time.sleep(1)
+            started.append(successor(proxy, f"log{i}"))
             hand_overs.append(time.monotonic())
             os.kill(before.pid, signal.SIGQUIT)
             wait_until("the new process", lambda: proxy.admin("/readyz")[0] == 200 and generation(proxy) == 1, 20)
             wait_until("the end of the old one", lambda: not before.alive(), 40)
             assert before.wait(1) == 0, before.output()[-2000:]
-            proxy.process = successor
+            proxy.process = started[-1]
             uploads.goes_on()
         uploads.end()
     finally:
@@ -397,13 +405,21 @@ def test_upgrade_without_a_socket(own):
 
 
 def _switches(pid: int) -> dict[str, int]:
-    """How often the threads of a process went to sleep, by their names."""
+    """How often the threads of a process went to sleep, or were made to wait, by their names."""
     switches = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{thread}/status") as file:
             status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
-        switches[status["Name"]] = switches.get(status["Name"], 0) + int(status["voluntary_ctxt_switches"])
+        count = int(status["voluntary_ctxt_switches"]) + int(status["nonvoluntary_ctxt_switches"])
+        switches[status["Name"]] = switches.get(status["Name"], 0) + count
     return switches
+
+
+def _switched(pid: int, what) -> dict[str, int]:
+    """How often they do so while something is done."""
+    before = _switches(pid)
+    what()
+    return {name: count - before[name] for name, count in _switches(pid).items() if name in before}
 
 
 def test_admin_port_has_a_thread_of_its_own(own):
@@ -412,48 +428,36 @@ def test_admin_port_has_a_thread_of_its_own(own):
     pid = proxy.process.pid
     names = [Path(f"/proc/{pid}/task/{thread}/comm").read_text().strip() for thread in os.listdir(f"/proc/{pid}/task")]
     assert names.count("admin") == 1 and "gate" in names, names
-    before = _switches(pid)
-    for _ in range(200):
-        assert proxy.admin("/metrics")[0] == 200
-    woken = {name: count - before[name] for name, count in _switches(pid).items() if name in before}
+
+    def asks():
+        for _ in range(200):
+            assert proxy.admin("/metrics")[0] == 200
+
+    begun = time.monotonic()
+    woken = _switched(pid, asks)
+    took = time.monotonic() - begun
     assert woken.pop("admin") >= 200
-    assert max(woken.values()) < 100, woken
-
-
-def _saturate(proxy, stop: threading.Event):
-    """Denied requests, as many at once as the connection takes."""
-    denied = f"PUT /b/k HTTP/1.1\r\nHost: {proxy.address}\r\nContent-Length: 0\r\n\r\n".encode() * 500
-    with socket.create_connection(("127.0.0.1", proxy.port), 10) as link:
-        link.setblocking(False)
-        rest = b""
-        while not stop.is_set():
-            readable, writable, _ = select.select([link], [link], [], 1)
-            if readable:
-                link.recv(1 << 20)
-            if writable:
-                rest = rest or denied
-                rest = rest[link.send(rest):]
+    # Some wake up by the clock, whoever asks.
+    rest = _switched(pid, lambda: time.sleep(took))
+    assert all(count < rest[name] + 100 for name, count in woken.items()), (woken, rest)
 
 
 def test_admin_port_answers_under_load(own):
     proxy = own(rules=STRICT)
-    stop = threading.Event()
-    threads = [threading.Thread(target=_saturate, args=(proxy, stop), daemon=True) for _ in range(6)]
-    for thread in threads:
-        thread.start()
+    load = Process("saturate", [sys.executable, "-m", "harness.saturate", proxy.port], proxy.folder / "load.log", cwd=Path(__file__).parent)
     try:
-        wait_until("the load", lambda: proxy.metric("sealgate_denied_total") > 1000, 10)
-        denied, ticks, begun = proxy.metric("sealgate_denied_total"), _ticks(proxy.process.pid), time.monotonic()
+        wait_until("the load", lambda: proxy.metric("sealgate_denied_total") > 1000, 20)
+        denied, begun = proxy.metric("sealgate_denied_total"), time.monotonic()
         times = []
         while len(times) < 40 or time.monotonic() - begun < 2:
             times.append(_timed(proxy))
             time.sleep(0.01)
-        busy = (_ticks(proxy.process.pid) - ticks) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - begun)
+        denied = proxy.metric("sealgate_denied_total") - denied
+        assert load.alive(), load.output()
     finally:
-        stop.set()
-    for thread in threads:
-        thread.join(10)
-    assert busy > 0.5, "it has nothing to do"
+        load.stop()
+    # How many there are, and not what they cost, which is as much of the machine as others leave.
+    assert denied > 5000, "it has nothing to do"
     assert max(times) < 1 and sorted(times)[len(times) // 2] < 0.2
 
 
@@ -549,7 +553,7 @@ def test_silent_admin_clients_make_room(own):
         begun = time.monotonic()
         for _ in range(5):
             assert proxy.admin("/healthz")[0] == 200 and proxy.admin("/readyz")[0] == 200
-        assert time.monotonic() - begun < 2
+        assert took(begun) < 2
         assert _was_ended(clients[0], 2), "the oldest made room"
         assert not _was_ended(clients[-1], 0.2), "the latest is still there"
     finally:
@@ -606,8 +610,8 @@ def test_an_admin_connection_has_an_end(own):
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert ends["asked"] > 50 and 8 < ends["busy"] < 12, ends
-    assert all(4 < ends[name] < 7 for name in ("silent", "half", "drips")), ends
+    assert ends["asked"] > 50 and 8 < ends["busy"] < 14, ends
+    assert all(4 < ends[name] < 9 for name in ("silent", "half", "drips")), ends
 
 
 def test_out_of_file_descriptors_the_admin_port_rests(own):

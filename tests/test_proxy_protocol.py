@@ -7,8 +7,9 @@ import time
 import pytest
 
 from harness.certificates import Authority
+from harness.clock import took
 from harness.fakestore import FakeStore
-from harness.process import free_port
+from harness.process import free_port, wait_until
 from harness.rules import RULES
 from harness.secure import secure
 from harness.sealgate import Sealgate
@@ -152,11 +153,11 @@ def test_a_trusted_relay_must_send_one(gate, first):
 
 @pytest.mark.parametrize("first", [b"", b"PROXY TCP4 ", v2()[:20]])
 def test_a_slow_header(gate, first):
+    begun = time.monotonic()
     with Wire(gate.relayed) as wire:
         wire.send(first)
-        begun = time.monotonic()
-        assert wire.ends(4)
-        assert 1.5 < time.monotonic() - begun < 4
+        assert wire.ends(8)
+        assert time.monotonic() - begun > 1.5 and took(begun) < 4
 
 
 def test_others_are_served_as_themselves(gate, pki):
@@ -241,6 +242,7 @@ def test_connections_are_counted_for_the_client_behind_a_relay(scratch):
                      limits={"connections_per_source": 2})
     proxy.config["listen"] = [{"address": proxy.address, "proxy_protocol": True}]
     with proxy:
+        proxy.at_rest()
         wires = []
         for source, served in ((CLIENT, True), (CLIENT, True), (CLIENT, False), ("198.51.100.8", True)):
             wire = Wire(proxy.address)
@@ -262,6 +264,7 @@ def test_who_says_nothing_behind_a_relay_counts_by_its_address(scratch, fake, pk
     proxy = Sealgate(scratch / "silent", fake.endpoint, RULES, trusted_proxies=["127.0.0.1"], limits={"connections_per_source": 2})
     proxy.config["listen"][0] |= {"proxy_protocol": True, "tls": {"cert": str(cert), "key": str(key)}}
     with proxy:
+        proxy.at_rest()
         host, port = proxy.address.rsplit(":", 1)
         links = []
         try:
@@ -269,17 +272,18 @@ def test_who_says_nothing_behind_a_relay_counts_by_its_address(scratch, fake, pk
                 link = socket.create_connection((host, int(port)), 5)
                 links.append(link)
                 link.sendall(v1(source))
-                time.sleep(0.1)
+            wait_until("the one too many", lambda: proxy.metric("sealgate_connections_refused_total") == 1, 5)
             open_ = []
             for link in links:
-                link.settimeout(0.3)
+                link.settimeout(0.5)
                 try:
                     open_.append(link.recv(1) != b"")
                 except TimeoutError:
                     open_.append(True)
                 except ConnectionError:
                     open_.append(False)
-            assert open_ == [True, True, False, True]
+            # Any of one client's three may be the last to be counted.
+            assert sorted(open_[:3]) == [False, True, True] and open_[3]
         finally:
             for link in links:
                 link.close()

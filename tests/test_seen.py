@@ -12,6 +12,7 @@ import pytest
 
 from harness.commands import run
 from harness.fakestore import respond
+from harness.process import wait_until
 from harness.rules import EXPECT, SSE
 from harness.tools import tool
 from harness.wire import Wire, assert_refused
@@ -190,8 +191,13 @@ def test_secrets_appear_nowhere(gates, fake):
 def test_stdout_has_the_same_lines(gates, fake):
     gate = gates("secrets")
     _, line = one(gate, "GET", "/open/stdout")
-    lines = [json.loads(text) for text in gate.process.output().splitlines() if text.startswith("{")]
-    assert line in lines
+
+    def lines() -> list[dict]:
+        text = gate.process.output()
+        return [json.loads(each) for each in text[: text.rfind("\n") + 1].splitlines() if each.startswith("{")]
+
+    # The file has it first.
+    wait_until("the line", lambda: line in lines(), 5)
 
 
 # Counted
@@ -273,7 +279,7 @@ def test_stops_in_order(scratch, fake):
     with Wire(gate.address) as wire:
         wire.request("PUT", "/open/k", length=10)
         wire.send(b"hello")
-        time.sleep(0.2)
+        wait_until("the upload", lambda: gate.metric("sealgate_requests_active") == 1, 5)
         gate.process.signal(signal.SIGTERM)
         time.sleep(0.5)
         wire.send(b"world")

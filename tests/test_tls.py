@@ -49,7 +49,7 @@ def connect(proxy, certificate, **versions) -> Wire:
     context.set_alpn_protocols(["http/1.1"])
     for name, value in versions.items():
         setattr(context, name, value)
-    wire = Wire(proxy.address)
+    wire = Wire(proxy.address, 30)
     wire.socket = context.wrap_socket(wire.socket, server_hostname="localhost")
     return wire
 

@@ -209,6 +209,8 @@ class FakeStore:
         self.behave = honest
         self.seen: list[Seen] = []
         self.links = 0
+        #: The numbers of those that are over.
+        self.ended: set[int] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._open: set[socket.socket] = set()
         self._stopped = False
@@ -264,3 +266,4 @@ class FakeStore:
         finally:
             self._open.discard(link.socket)
             link.socket.close()
+            self.ended.add(link.number)

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import yaml
 
-from .process import wait_until
+from .process import Process, wait_until
+from .tools import sealgate
 from .wire import Wire
 
 OPEN = [{"bucket": "*"}]
@@ -39,3 +41,18 @@ def in_force(proxy, number: int):
 
 def hang_up(proxy):
     os.kill(proxy.process.pid, signal.SIGHUP)
+
+
+def listens_for_listeners(proxy) -> bool:
+    """Whether a new process waits for the listeners: from then on SIGQUIT means it. The socket's file is there some time before."""
+    path = proxy.folder / proxy.config["upgrade_socket"]
+    # Num RefCount Protocol Flags Type St Inode Path; the flag is that of listen(2).
+    sockets = (line.split(maxsplit=7) for line in Path("/proc/self/net/unix").read_text().splitlines())
+    return any(socket[3] == "00010000" and socket[7:] == [str(path)] for socket in sockets)
+
+
+def successor(proxy, log: str = "next.log") -> Process:
+    """A process that waits for the listeners of the one that runs."""
+    process = Process("sealgate", [sealgate(), "run", "--config", proxy.config_file, "--upgrade"], proxy.folder / log)
+    process.wait_ready(lambda: listens_for_listeners(proxy))
+    return process

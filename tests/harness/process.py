@@ -65,6 +65,12 @@ def wait_until(what: str, check, seconds: float = 30.0, step: float = 0.05):
         time.sleep(step)
 
 
+def all_go_on(turns: list[int], seconds: float = 30):
+    """Waits until each of those who count their answers in `turns` had one, and then one more: to a request that it began meanwhile."""
+    before = list(turns)
+    wait_until("every client", lambda: all(now > then + 1 for now, then in zip(turns, before)), seconds)
+
+
 def _die_with_parent():
     # Ends the child even when pytest itself is killed.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -4,6 +4,7 @@ import json
 import threading
 from pathlib import Path
 
+from .process import all_go_on
 from .rules import SSE
 from .wire import Wire
 
@@ -16,6 +17,7 @@ class Load:
         self.key = key
         self.answered: list[tuple[str, int]] = []
         self._written: list[str] = []
+        self._turns = [0] * threads
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(threads)]
 
@@ -45,6 +47,7 @@ class Load:
                         self.answered.append((request_id, status))
                         if turn % 3 == 0 and status == 200:
                             self._written.append(request_id)
+                        self._turns[number] += 1
                         if status == 503:
                             # As a client would.
                             self._stop.wait(0.01)
@@ -52,6 +55,9 @@ class Load:
             except (OSError, EOFError):
                 # The proxy was killed, or closed after a refusal.
                 self._stop.wait(0.01)
+
+    def goes_on(self):
+        all_go_on(self._turns)
 
     def ids(self, *statuses: int) -> set[str]:
         return {request_id for request_id, status in list(self.answered) if status in statuses}

@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 
-from .process import wait_until
+from .process import all_go_on, wait_until
 from .rules import SSE
 from .wire import Wire
 
@@ -44,12 +44,15 @@ class Uploads:
                 break
             sse = (n + i) % 4 != 0
             key = f"{'sse' if sse else 'plain'}-{i}-{n}"
+            sent = False
             try:
                 link.request("PUT", f"/b/{key}", body, dict([SSE.split(": ")]) if sse else {})
+                sent = True
                 answer = link.getresponse()
                 answer.read()
             except (OSError, http.client.HTTPException) as e:
-                if reused and isinstance(e, http.client.RemoteDisconnected):
+                # Such an end may be seen while it is sent, or only where the answer is awaited.
+                if reused and isinstance(e, http.client.RemoteDisconnected if sent else ConnectionError):
                     self.ended.append(key)
                 else:
                     self.failed.append((key, repr(e)))
@@ -81,9 +84,7 @@ class Uploads:
                 self.failed.append((key, repr(e)))
 
     def goes_on(self, seconds: float = 30):
-        """Waits until each client had an answer, and then one more: to a request that it began meanwhile."""
-        before = list(self.turns)
-        wait_until("every client", lambda: all(now > then + 1 for now, then in zip(self.turns, before)), seconds)
+        all_go_on(self.turns, seconds)
 
     def end(self) -> set[str]:
         """Ends the clients; the keys that were answered."""

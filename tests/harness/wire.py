@@ -158,9 +158,9 @@ class Wire:
         assert self.buffer == b"", self.buffer[:200]
         return self.is_open(seconds)
 
-    def push(self, size: int, seconds: float = 60, chunk: bytes = b"x" * 65536) -> int:
+    def push(self, size: int, seconds: float = 60, chunk: bytes = b"x" * 65536, patience: float = 5) -> int:
         """Sends up to `size` bytes without reading; returns how many the peer's side took before it
-        stopped taking them for 1.5 s. Raises where the peer resets."""
+        stopped taking them for `patience` seconds. Raises where the peer resets."""
         self.socket.setblocking(False)
         sent, end, last = 0, time.monotonic() + seconds, time.monotonic()
         try:
@@ -169,7 +169,7 @@ class Wire:
                 if writable:
                     sent += self.socket.send(chunk[: min(len(chunk), size - sent)])
                     last = time.monotonic()
-                elif time.monotonic() - last > 1.5:
+                elif time.monotonic() - last > patience:
                     break
         finally:
             self.socket.settimeout(self.timeout)
@@ -177,13 +177,13 @@ class Wire:
 
 
 def exchange(address: str, raw: bytes, timeout: float = 10) -> bytes:
-    """Sends bytes, reads to the end (or until nothing comes for a second)."""
+    """Sends bytes, reads until the peer ends the connection."""
     with Wire(address, timeout) as wire:
         wire.send(raw)
         try:
-            while wire._more(1.0):
+            while wire._more():
                 pass
-        except (TimeoutError, ConnectionResetError):
+        except ConnectionResetError:
             pass
         return wire.buffer
 
