@@ -301,6 +301,34 @@ def test_a_successor_that_ends_before_the_old_process(start, fake, killed, rotat
     assert not gate.audit_file.with_name("audit.jsonl.next").exists()
 
 
+def test_a_start_in_the_midst_of_a_hand_over(start, fake):
+    """It waits for the new process, too, which has not seen the old one end: no line of its is cut off."""
+    gate = start(upgrade_socket="up.sock", shutdown={"drain": "20s"})
+    old = gate.process
+    with Wire(gate.address) as last, handed_over(gate, last) as new:
+        third = Process("sealgate", [sealgate(), "run", "--config", gate.config_file], gate.folder / "log-3")
+        try:
+            with Load(gate.address, 4) as load:
+                wait_until("that it waits", lambda: "another process writes the audit file" in third.output(), 10)
+                last.send(b"world")
+                assert last.answer("PUT").status == 200
+                wait_until("the end of the old one", lambda: not old.alive(), 20)
+                load.goes_on()
+                time.sleep(2.5)
+            assert third.alive() and not serves(third)
+            new.stop(10)
+            gate.process = third
+            wait_until("the third", lambda: serves(third), 20)
+            with Wire(gate.address) as wire:
+                put(wire)
+        finally:
+            third.stop(10)
+    trail = whole(gate.audit_file)
+    assert_complete(trail, 3)
+    assert load.ids(200, 403) <= {line["request_id"] for line in trail}
+    assert not any(line["unclean"] for line in trail)
+
+
 @pytest.mark.parametrize("writes", ["before and after", "after", "never"])
 def test_a_predecessor_that_is_killed_is_told(start, fake, writes):
     """By the new process' next line or, where there is none, by the first of the next run."""

@@ -435,10 +435,10 @@ def test_admin_port_has_a_thread_of_its_own(own):
 
     begun = time.monotonic()
     woken = _switched(pid, asks)
-    took = time.monotonic() - begun
+    span = time.monotonic() - begun
     assert woken.pop("admin") >= 200
     # Some wake up by the clock, whoever asks.
-    rest = _switched(pid, lambda: time.sleep(took))
+    rest = _switched(pid, lambda: time.sleep(span))
     assert all(count < rest[name] + 100 for name, count in woken.items()), (woken, rest)
 
 

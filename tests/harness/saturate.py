@@ -3,6 +3,7 @@
 import select
 import socket
 import sys
+import time
 
 
 def saturate(port: int):
@@ -11,7 +12,9 @@ def saturate(port: int):
     rest = dict.fromkeys(links, b"")
     for link in links:
         link.setblocking(False)
-    while True:
+    # Whoever began it may be gone.
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         readable, writable, _ = select.select(links, links, [])
         for link in readable:
             if not link.recv(1 << 20):
