@@ -298,7 +298,7 @@ def test_a_successor_that_ends_before_the_old_process(start, fake, killed, rotat
     # Where the new process held the file's lock, the old one sees it die.
     assert told in ([["third"], ["last"]] if killed else [[]]), trail
     assert sum(line["key"] == "last" for line in trail) == 1
-    assert not gate.audit_file.with_name("audit.jsonl.next").exists()
+    assert not [*gate.folder.glob("audit.jsonl.next*"), *gate.folder.glob("audit.jsonl.new*")]
 
 
 def test_a_start_in_the_midst_of_a_hand_over(start, fake):

@@ -66,6 +66,15 @@ def says(status: str):
     return answers
 
 
+def closes_at_once(link, seen):
+    return False
+
+
+def refuses_with_502(link, seen):
+    respond(link, "502 Bad Gateway", seen=seen)
+    return False
+
+
 def refuses_at_once(link, seen):
     respond(link, "400 Bad Request", seen=seen)
     return False
@@ -111,7 +120,7 @@ def test_an_error_after_a_write(gates, fake, status, request_text):
     fake.behave = Store(says(status))
     answer, line, counted = ask(gates[True], request_text)
     assert (answer, line["status"], line["decision"], line["reason"], counted) == (501, 501, "error", "unconfirmed", 1)
-    assert f"answered {status[:3]}" in line["error"] and "left there" in line["error"]
+    assert f"answered {status[:3]}" in line["error"] and "left there" in line["error"] and line["store_request_id"]
     assert fake.behave.asked == ["HEAD"]
 
 
@@ -135,6 +144,92 @@ def test_an_error_that_is_no_writes(gates, fake, status):
     answer, line, counted = ask(gates[True], PUT)
     assert (answer, line["decision"], line["reason"], counted) == (int(status[:3]), "allow", None, 0)
     assert fake.behave.asked == []
+
+
+@pytest.mark.parametrize("request_text", [COPY, COMPLETE], ids=["copy", "complete"])
+def test_an_error_that_begins_as_a_success(gates, fake, request_text):
+    """As S3 tells it once it has begun to answer."""
+    def answers(link, seen):
+        link.read_body(seen)
+        return respond(link, "200 OK", body=b"<Error><Code>InternalError</Code></Error>", seen=seen)
+
+    for age in (0, None):
+        fake.behave = Store(answers, age=age)
+        answer, line, counted = ask(gates[True], request_text)
+        expected = (200, "allow", None, 0) if age is None else (501, "error", "unconfirmed", 1)
+        assert (answer, line["decision"], line["reason"], counted) == expected
+        assert fake.behave.asked == ["HEAD"]
+
+
+def test_a_look_that_takes_its_time(gates, fake):
+    """The age of what is found is told by the end of the look."""
+    class Slow(Store):
+        def __call__(self, link, seen):
+            if seen["user-agent"] == "sealgate":
+                time.sleep(2)
+                self.age = 6
+            return super().__call__(link, seen)
+
+    fake.behave = Slow(says("400 Bad Request"))
+    gate = Sealgate(gates[True].folder.with_name("leftover-slow"), fake.endpoint, RULES)
+    gate.config["store"]["credentials"] = gates[True].config["store"]["credentials"]
+    with gate:
+        answer, line, counted = ask(gate, PUT)
+    assert (answer, counted) == (501, 1)
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "500 Internal Server Error"])
+def test_a_look_that_tells_nothing(gates, fake, status):
+    class Closed(Store):
+        def __call__(self, link, seen):
+            return respond(link, status, seen=seen) if seen["user-agent"] == "sealgate" else super().__call__(link, seen)
+
+    fake.behave = Closed(says("400 Bad Request"))
+    answer, line, counted = ask(gates[True], PUT)
+    assert (answer, line["decision"], counted) == (400, "allow", 0)
+    assert status[:3] in line["error"] and "is not known" in line["error"]
+
+
+VERSIONS = """<?xml version="1.0"?><ListVersionsResult>
+<DeleteMarker><Key>k</Key><VersionId>d</VersionId><LastModified>{now}</LastModified></DeleteMarker>
+<Version><Key>k</Key><VersionId>v2</VersionId><LastModified>{now}</LastModified></Version>
+<Version><Key>k</Key><VersionId>v1</VersionId><LastModified>{before}</LastModified></Version>
+<Version><Key>k2</Key><VersionId>v0</VersionId><LastModified>{now}</LastModified></Version>
+</ListVersionsResult>"""
+
+
+@pytest.mark.parametrize("plain, counts", [("v2", True), ("v1", False), ("v0", False), (None, False)], ids=["its own", "older", "another key's", "none"])
+def test_a_version_that_was_left_below_a_delete_marker(gates, fake, plain, counts):
+    """Somebody deletes the key before it is looked at; in a bucket with versions that hides it."""
+    class Versions(Store):
+        def __call__(self, link, seen):
+            if seen["user-agent"] != "sealgate":
+                return super().__call__(link, seen)
+            self.asked.append(f"{seen.method} {seen.target}")
+            now = time.time() - 3600
+            date = f"Date: {formatdate(now, usegmt=True)}"
+            if seen.method == "GET":
+                text = [time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(at)) for at in (now, now - 600)]
+                return respond(link, "200 OK", date, body=VERSIONS.format(now=text[0], before=text[1]).encode(), seen=seen)
+            _, _, version = seen.target.partition("?versionId=")
+            if not version:
+                return respond(link, "404 Not Found", date, "x-amz-delete-marker: true", seen=seen)
+            sse = [] if version == plain else ["x-amz-server-side-encryption: AES256"]
+            return respond(link, "200 OK", date, f"Last-Modified: {formatdate(now, usegmt=True)}", *sse, seen=seen)
+
+    fake.behave = Versions(says("400 Bad Request"))
+    answer, line, counted = ask(gates[True], PUT)
+    assert (answer, line["reason"], counted) == ((501, "unconfirmed", 1) if counts else (400, None, 0))
+    assert fake.behave.asked == ["HEAD /locked/k", "GET /locked/?prefix=k&versions=", "HEAD /locked/k?versionId=v2"]
+
+
+@pytest.mark.parametrize("target", ["/locked/k?uploads", "/locked/k?partNumber=1&uploadId=u"], ids=["create", "part"])
+def test_what_makes_no_object_is_not_looked_at(gates, fake, target):
+    fake.behave = Store(says("400 Bad Request"))
+    method = "POST" if target.endswith("uploads") else "PUT"
+    sse = SSE if method == "POST" else "Host: h\r\n"
+    answer, line, counted = ask(gates[True], f"{method} {target} HTTP/1.1\r\n{sse}Content-Length: 1\r\n\r\nx")
+    assert (answer, line["decision"], counted, fake.behave.asked) == (400, "allow", 0, [])
 
 
 def test_an_error_before_the_body(gates, fake):
@@ -162,26 +257,37 @@ def test_without_credentials_an_error_is_believed(gates, fake):
     assert (answer, line["decision"], counted, fake.behave.asked) == (400, "allow", 0, [])
 
 
-@pytest.mark.parametrize("answers", [closes, closes_in_the_head, is_silent])
+@pytest.mark.parametrize("answers", [closes, closes_in_the_head, says("502 Bad Gateway")], ids=["closes", "in the head", "gateway"])
 @pytest.mark.parametrize("age", [0, None], ids=["there", "nothing"])
 def test_a_whole_write_without_an_answer(gates, fake, answers, age):
     fake.behave = Store(answers, age=age)
     answer, line, counted = ask(gates[True], PUT)
-    expected = (503, "error", "store", 0) if age is None else (501, "error", "unconfirmed", 1)
-    assert (answer, line["decision"], line["reason"], counted) == expected
+    failed = (503, "error", "store", 0) if line["store_request_id"] is None else (502, "allow", None, 0)
+    assert (answer, line["decision"], line["reason"], counted) == (failed if age is None else (501, "error", "unconfirmed", 1))
     assert fake.behave.asked == ["HEAD"]
 
 
 @pytest.mark.parametrize("credentials", [True, False])
-@pytest.mark.parametrize("request_text", [COPY, COMPLETE], ids=["copy", "complete"])
-@pytest.mark.parametrize("answers", [closes, is_silent, says("504 Gateway Timeout")], ids=["closes", "silent", "gateway"])
-def test_what_a_store_goes_on_with_is_not_confirmed(gates, fake, answers, request_text, credentials):
+@pytest.mark.parametrize("request_text, answers, status", [
+    (COPY, closes, 503), (COMPLETE, closes, 503), (COPY, is_silent, 503), (COMPLETE, is_silent, 503), (PUT, is_silent, 503), (FORM, is_silent, 503),
+    (COPY, says("504 Gateway Timeout"), 504), (COMPLETE, says("502 Bad Gateway"), 502), (PUT, says("504 Gateway Timeout"), 504),
+], ids=["copy closed", "complete closed", "copy silent", "complete silent", "put silent", "form silent", "copy 504", "complete 502", "put 504"])
+def test_what_a_store_may_yet_do_is_not_confirmed(gates, fake, request_text, answers, status, credentials):
     """A look would come too early. The client may try again."""
     fake.behave = Store(answers)
     answer, line, counted = ask(gates[credentials], request_text)
-    assert (answer, line["reason"], counted) == (504 if "504" in str(line["status"]) else 503, "unconfirmed", 1)
-    assert "or do it still" in line["error"]
+    decision = "error" if status == 503 else "allow"
+    assert (answer, line["status"], line["decision"], line["reason"], counted) == (status, status, decision, "unconfirmed", 1)
+    assert "may yet do it" in line["error"]
     assert fake.behave.asked == []
+
+
+@pytest.mark.parametrize("closes_at", [closes_at_once, refuses_with_502])
+def test_an_upload_that_was_not_completed(gates, fake, closes_at):
+    """The store has not got a byte of what is to be completed."""
+    fake.behave = Store(closes_at)
+    answer, line, counted = ask(gates[True], COMPLETE.replace("Host: h", "Host: h\r\nExpect: 100-continue").removesuffix("<x/>"))
+    assert (answer, line["reason"], counted) == ((503, "store", 0) if closes_at is closes_at_once else (502, None, 0))
 
 
 @pytest.mark.parametrize("age", [0, None], ids=["there", "nothing"])

@@ -120,7 +120,7 @@ impl AuditFile {
             regular,
             size: meta.len(),
             begun: begun(&meta),
-            tenure: Tenure::new(locked, regular && !locked && others == Others::Share),
+            tenure: Tenure::new(locked, regular && !locked && others == Others::Share, start),
             nowhere: false,
             turns: None,
             open_ended: false,
@@ -324,6 +324,15 @@ impl AuditFile {
         }
         self.next = Next::Never;
         self.file.sync_data()?;
+        if self.tenure.follows() {
+            // It may have ended since the latest look.
+            let length = self.file.metadata()?.len();
+            self.tenure.look(&self.file, &self.path, length);
+        }
+        if self.tenure.is_unclean() {
+            // No line has said it, and none will: the next run finds no mark, or this one's note.
+            return Ok(());
+        }
         // While the run before goes on, the file's end is that one's to say. Who has the lock next learns that this one ended.
         if !self.tenure.follows() {
             set_mark(&self.path, Some(self.file.metadata()?.len()))?;

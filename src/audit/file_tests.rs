@@ -362,8 +362,107 @@ fn a_run_that_is_killed_as_its_successors_successor_writes_is_told() {
 }
 
 #[test]
+fn a_third_run_that_rotates_before_it_looks_tells_no_kill() {
+    for (noticed, killed) in [(true, false), (false, false), (true, true), (false, true)] {
+        let folder = Folder::new("third-rotates");
+        let (mut old, _) = folder.open(SMALL);
+        old.write(b"1\n").unwrap();
+        old.share();
+        let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+        new.serves();
+        new.rotate(SystemTime::now()).unwrap();
+        new.write(b"2\n").unwrap();
+        new.look().unwrap();
+        if noticed {
+            old.look().unwrap();
+        }
+        let (mut next, _) = folder.start(SMALL, Others::Share, "z").unwrap();
+        next.serves();
+        new.end().unwrap();
+        drop(new);
+        next.rotate(SystemTime::now()).unwrap();
+        next.write(b"3\n").unwrap();
+        next.look().unwrap();
+        let case = format!("noticed: {noticed}, killed: {killed}");
+        assert!(!next.take_unclean(), "nobody was killed: {case}");
+        if !killed {
+            old.look().unwrap();
+            old.end().unwrap();
+        }
+        drop(old);
+        next.look().unwrap();
+        next.look().unwrap();
+        assert_eq!(next.take_unclean(), killed, "{case}");
+        next.end().unwrap();
+        drop(next);
+        assert!(!folder.open(SMALL).1, "{case}");
+    }
+}
+
+#[test]
+fn a_third_run_that_is_killed_is_told() {
+    for seen in [true, false] {
+        let folder = Folder::new("third-killed");
+        let (mut old, _) = folder.open(SMALL);
+        old.write(b"1\n").unwrap();
+        old.share();
+        let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+        new.serves();
+        let (mut next, _) = folder.start(SMALL, Others::Share, "z").unwrap();
+        next.serves();
+        next.write(b"2\n").unwrap();
+        drop(next);
+        if seen {
+            new.look().unwrap();
+        }
+        let told = new.take_unclean();
+        assert_eq!(told, seen);
+        new.end().unwrap();
+        drop(new);
+        old.look().unwrap();
+        old.end().unwrap();
+        drop(old);
+        let unclean = folder.open(SMALL).1;
+        assert!(told != unclean, "once");
+    }
+}
+
+#[test]
+fn an_end_that_nobody_has_seen_yet_is_an_end() {
+    for rotates in [false, true] {
+        let folder = Folder::new("unseen");
+        let (mut old, _) = folder.open(SMALL);
+        old.write(b"1\n").unwrap();
+        old.share();
+        let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+        new.serves();
+        if rotates {
+            new.rotate(SystemTime::now()).unwrap();
+            old.look().unwrap();
+        }
+        old.end().unwrap();
+        drop(old);
+        new.write(b"2\n").unwrap();
+        new.end().unwrap();
+        drop(new);
+        assert!(!folder.open(SMALL).1, "rotates: {rotates}");
+    }
+}
+
+#[test]
 fn a_start_waits_for_a_successor_that_has_not_seen_its_run_end() {
-    let folder = Folder::new("fresh");
+    for linked in [false, true] {
+        let folder = Folder::new("fresh");
+        if linked {
+            let elsewhere = folder.0.join("elsewhere");
+            fs::create_dir(&elsewhere).unwrap();
+            std::os::unix::fs::symlink(elsewhere.join("real.jsonl"), folder.file()).unwrap();
+        }
+        a_start_waits(&folder);
+    }
+}
+
+fn a_start_waits(folder: &Folder) {
     let (mut old, _) = folder.open(SMALL);
     old.share();
     let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();

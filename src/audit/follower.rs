@@ -1,15 +1,19 @@
 //! The note of a run that serves while the one which handed over to it goes on.
 //!
 //! Until that one has ended the audit file's lock and end are its own, and it would not see its successor die. So this one leaves
-//! `<file>.next`, locked, and takes it away when it has the file to itself or ends. Who finds it with nobody's lock on it knows that a run was killed.
+//! `<file>.next.<start>`, locked, and takes it away when it has the file to itself or ends. Who finds it with nobody's lock on it
+//! knows that a run was killed. All paths here are without symbolic links.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::beside::beside;
+use super::beside::{all_beside, beside};
 use super::opened::{is_held, lock};
+
+/// What follows the audit file's name, before the run's id.
+const NEXT: &str = ".next.";
 
 /// Such a note. It stays behind where it is not taken away.
 #[derive(Debug)]
@@ -20,28 +24,32 @@ pub struct Note {
 }
 
 impl Note {
-    /// Leaves one for the audit file `path`, and says whether a run that was killed had left one. No note: another run's stands there, which lives.
+    /// Leaves that of the run `start` for the audit file `path`.
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn leave(path: &Path) -> io::Result<(Option<Self>, bool)> {
-        let path = beside(path, ".next");
-        loop {
-            let mut options = OpenOptions::new();
-            options.write(true).mode(0o600);
-            let (file, killed) = match options.clone().create_new(true).open(&path) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => match options.open(&path) {
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                    left => (left?, true),
-                },
-                made => (made?, false),
-            };
-            if !lock(&file) {
-                return Ok((None, false));
-            }
-            // Its run may have taken it away meanwhile.
-            if file.metadata()?.nlink() > 0 {
-                return Ok((Some(Self { path, _file: file }), killed));
+    pub fn leave(path: &Path, start: &str) -> io::Result<Self> {
+        let (new, path) = (
+            beside(path, &format!(".new.{start}")),
+            beside(path, &format!("{NEXT}{start}")),
+        );
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
+        // It has its name once it is locked: without a lock it would be that of a killed run.
+        let left = if lock(&file) {
+            fs::rename(&new, &path)
+        } else {
+            Err(io::ErrorKind::ResourceBusy.into())
+        };
+        match left {
+            Ok(()) => Ok(Self { path, _file: file }),
+            Err(error) => {
+                let _ = fs::remove_file(&new);
+                Err(error)
             }
         }
     }
@@ -57,24 +65,33 @@ impl Note {
     }
 }
 
-/// Whether a run that lives has left one.
-pub fn has_follower(path: &Path) -> bool {
-    File::open(beside(path, ".next")).is_ok_and(|file| is_held(&file))
+/// The notes that lie there; none is known where the folder cannot be listed.
+fn notes(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let found = all_beside(path, NEXT).unwrap_or_default();
+    found.into_iter().map(|(_, note)| note)
 }
 
-/// Takes away the note of a run that was killed; whether there was one.
+/// Whether a run that lives has left one.
+pub fn has_follower(path: &Path) -> bool {
+    notes(path).any(|note| File::open(note).is_ok_and(|file| is_held(&file)))
+}
+
+/// Takes away the notes of runs that were killed; whether there was one.
 ///
 /// # Errors
-/// It cannot be read or removed.
+/// It cannot be removed.
 pub fn take_left(path: &Path) -> io::Result<bool> {
-    let path = beside(path, ".next");
-    let file = match File::open(&path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-        opened => opened?,
-    };
-    if !lock(&file) || file.metadata()?.nlink() == 0 {
-        return Ok(false);
+    let mut killed = false;
+    for note in notes(path) {
+        // One that cannot be opened is gone, or another's.
+        if File::open(&note).is_ok_and(|file| !is_held(&file)) {
+            match fs::remove_file(&note) {
+                Ok(()) => killed = true,
+                // Another run has found it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
-    fs::remove_file(&path)?;
-    Ok(true)
+    Ok(killed)
 }

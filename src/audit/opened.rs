@@ -57,9 +57,10 @@ pub fn alone(path: &Path, mut file: File, most: Duration) -> io::Result<File> {
                 file = append(path)?;
                 continue;
             }
+            let path = fs::canonicalize(path)?;
             // Where the folder cannot be listed nothing is known of any.
-            let is_held = held_rotated(path).is_ok_and(|held| held.is_some());
-            if !is_held && !has_follower(path) {
+            let is_held = held_rotated(&path).is_ok_and(|held| held.is_some());
+            if !is_held && !has_follower(&path) {
                 return Ok(file);
             }
         }
@@ -78,9 +79,9 @@ pub fn alone(path: &Path, mut file: File, most: Duration) -> io::Result<File> {
     }
 }
 
-/// One of the newest rotated files that another process holds.
+/// One of the newest rotated files that another process holds; `path` is without symbolic links.
 pub fn held_rotated(path: &Path) -> io::Result<Option<File>> {
-    let rotated = rotated(&fs::canonicalize(path)?)?;
+    let rotated = rotated(path)?;
     let newest = rotated.iter().rev().take(NEWEST);
     // One that cannot be opened, or is gone, tells nothing.
     Ok(newest

@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::beside::all_beside;
 use super::clock::TimeText;
 
 /// The rotated files of an audit file, oldest first, with their numbers. Only regular files whose names are exactly such.
@@ -16,20 +17,11 @@ use super::clock::TimeText;
 /// # Errors
 /// The folder cannot be listed.
 pub fn rotated(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let Some(name) = path.file_name() else {
-        return Ok(Vec::new());
-    };
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if let Some(number) = number(name.as_bytes(), entry.file_name().as_bytes())
-            && entry.file_type()?.is_file()
-        {
-            found.push((number, folder.join(entry.file_name())));
-        }
-    }
+    let beside = all_beside(path, ".")?;
+    let mut found: Vec<_> = beside
+        .into_iter()
+        .filter_map(|(rest, path)| Some((number(rest.as_bytes())?, path)))
+        .collect();
     found.sort();
     Ok(found)
 }
@@ -86,8 +78,8 @@ fn named(path: &Path, now: SystemTime, number: u64) -> PathBuf {
     OsString::from_vec(name).into()
 }
 
-fn number(of: &[u8], name: &[u8]) -> Option<u64> {
-    let rest = name.strip_prefix(of)?.strip_prefix(b".")?;
+/// The number of a rotated file, by what follows the audit file's name and a dot.
+fn number(rest: &[u8]) -> Option<u64> {
     let (time, number) = rest.split_at_checked(16)?;
     let number = number.strip_prefix(b".")?;
     let is_time = time.iter().enumerate().all(|(i, b)| match i {
@@ -116,8 +108,9 @@ mod tests {
         let time = UNIX_EPOCH + Duration::from_mins(29_925_330);
         for n in [1, 999_999, 1_000_000, u64::MAX - 1] {
             let path = named(Path::new("a/audit.jsonl"), time, n);
-            let name = path.file_name().unwrap_or_default();
-            assert_eq!(number(b"audit.jsonl", name.as_bytes()), Some(n), "{name:?}");
+            let name = path.file_name().unwrap_or_default().as_bytes();
+            let rest = name.strip_prefix(b"audit.jsonl.").unwrap_or_default();
+            assert_eq!(number(rest), Some(n), "{path:?}");
         }
         assert_eq!(
             named(Path::new("a"), time, 7),
@@ -127,21 +120,20 @@ mod tests {
 
     #[test]
     fn other_names_are_not_ours() {
-        for name in [
-            "a",
-            "a.end",
-            "a.1",
-            "a.20261124T113000Z.00001",
-            "a.20261124T113000Z.0000001",
-            "a.20261124T113000Z.000001.gz",
-            "a.20261124T113000Z.000001x",
-            "a.20261124T113000.000001",
-            "a.2026112aT113000Z.000001",
-            "b.20261124T113000Z.000001",
-            "a.20261124T113000Z.18446744073709551615",
-            "a.20261124T113000Z.99999999999999999999",
+        for rest in [
+            "",
+            "end",
+            "1",
+            "20261124T113000Z.00001",
+            "20261124T113000Z.0000001",
+            "20261124T113000Z.000001.gz",
+            "20261124T113000Z.000001x",
+            "20261124T113000.000001",
+            "2026112aT113000Z.000001",
+            "20261124T113000Z.18446744073709551615",
+            "20261124T113000Z.99999999999999999999",
         ] {
-            assert_eq!(number(b"a", name.as_bytes()), None, "{name}");
+            assert_eq!(number(rest.as_bytes()), None, "{rest}");
         }
     }
 }

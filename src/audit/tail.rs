@@ -1,7 +1,8 @@
 //! How the earlier run left an audit file: ended, not ended, or in the middle of a line.
 //!
-//! That a run ended its file stands beside it, in `<file>.end`: the file's length at that time, in bytes. So every line of the
-//! file itself is a request, and a file that was cut or added to since does not pass for one that was ended.
+//! That a run ended its file stands beside it, in `<file>.end`: the file's length at that time, in bytes; or `open` where a run
+//! ended and the one before it went on. So every line of the file itself is a request, and a file that was cut or added to
+//! since does not pass for one that was ended.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -44,12 +45,13 @@ pub enum Mark {
     Open,
 }
 
-/// What stands for [`Mark::Open`]: no file has this length.
-const OPEN: u64 = u64::MAX;
+/// What stands for [`Mark::Open`].
+const OPEN: &str = "open";
 
 /// Says that the run ended its file, of `length` bytes; none: its end is that of the run before.
 pub fn set_mark(path: &Path, length: Option<u64>) -> io::Result<()> {
-    fs::write(mark(path), format!("{}\n", length.unwrap_or(OPEN)))
+    let said = length.map_or(OPEN.to_owned(), |length| length.to_string());
+    fs::write(mark(path), said + "\n")
 }
 
 /// What the latest run that ended says of this file, of `length` bytes; nothing where no run said anything. The mark is taken
@@ -59,10 +61,9 @@ pub fn set_mark(path: &Path, length: Option<u64>) -> io::Result<()> {
 /// There is a mark and it cannot be removed.
 pub fn take_mark(path: &Path, length: u64) -> io::Result<Option<Mark>> {
     let path = mark(path);
-    let said = fs::read_to_string(&path).ok();
-    let said = match said.and_then(|text| text.trim().parse().ok()) {
-        Some(OPEN) => Mark::Open,
-        Some(said) if said == length => Mark::Ended,
+    let said = match fs::read_to_string(&path).unwrap_or_default().trim() {
+        OPEN => Mark::Open,
+        said if said.parse() == Ok(length) => Mark::Ended,
         _ => Mark::Other,
     };
     match fs::remove_file(&path) {

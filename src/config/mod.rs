@@ -39,7 +39,7 @@ pub use crate::policy::Multipart;
 pub use limits::{BodyRate, Limits, Linger};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use secret::Secret;
-pub use stamp::{Stamp, Stamps, are_same, stamp};
+pub use stamp::{Stamp, Stamps, are_same, is_pipe, stamp};
 pub use types::{
     Addressing, Audit, CertificateClient, Client, ClientAuth, Config, Credentials, Denial,
     Endpoint, Listener, ListenerTls, Mode, PlainHttp, PolicySource, Rotate, Rule, Serve, Shutdown,

@@ -22,7 +22,8 @@ impl Config {
         if demands && self.store.credentials.is_none() {
             notes.push(
                 "rules demand encryption and there are no store.credentials, so only what the store's answer itself confirms passes: \
-                 where a store leaves that out (MinIO does for multipart uploads, copies and POST forms) the client gets 501; \
+                 where a store leaves that out (MinIO does for multipart uploads, copies and POST forms) the client gets 501, \
+                 and one that reports an error is believed to have written nothing (versitygw may have); \
                  with store.credentials Sealgate looks at what was written"
                     .to_owned(),
             );

@@ -37,13 +37,11 @@ pub fn policy(node: &Node<'_>, scope: Scope<'_>) -> Option<PolicySource> {
         return source(node, scope, node.field.clone(), None, node.value.to_json());
     }
     let name = node.text()?;
-    let path = node.reading.resolve(&name);
-    node.reading.look(&path);
+    let path = node.file()?;
     match std::fs::read_to_string(&path) {
         Ok(text) => source(node, scope, name, Some(path), text),
         Err(e) => {
-            node.reading.failed(&e);
-            node.error(format!("cannot read {}: {e}", path.display()));
+            node.unreadable(&path, &e);
             None
         }
     }

@@ -362,19 +362,30 @@ impl<'t> Node<'t> {
         let text = self.text()?;
         let path = self.reading.resolve(&text);
         self.reading.look(&path);
-        let tried = std::fs::File::open(&path).and_then(|file| file.metadata());
+        // Before it is opened, which waits for ever where it is a named pipe.
+        let tried = std::fs::metadata(&path).and_then(|meta| {
+            if meta.is_file() {
+                std::fs::File::open(&path)?;
+            }
+            Ok(meta.is_file())
+        });
         match tried {
-            Ok(meta) if meta.is_file() => Some(path),
-            Ok(_) => {
+            Ok(true) => Some(path),
+            Ok(false) => {
                 self.error(format!("{} is not a file", path.display()));
                 None
             }
             Err(e) => {
-                self.reading.failed(&e);
-                self.error(format!("cannot read {}: {e}", path.display()));
+                self.unreadable(&path, &e);
                 None
             }
         }
+    }
+
+    /// Says that a file cannot be read.
+    pub fn unreadable(&self, path: &Path, error: &std::io::Error) {
+        self.reading.failed(error);
+        self.error(format!("cannot read {}: {error}", path.display()));
     }
 }
 

@@ -6,6 +6,10 @@ use http::{HeaderMap, HeaderValue, header::CONTENT_ENCODING};
 
 use crate::http1::chunked::ChunkedScanner;
 
+/// How `x-amz-content-sha256` begins where the body is framed.
+const STREAMING: &[u8] = b"STREAMING-";
+const AWS_CHUNKED: &[u8] = b"aws-chunked";
+
 /// See the module.
 pub struct Frame {
     scanner: ChunkedScanner,
@@ -23,8 +27,8 @@ impl Frame {
         let announced = headers.get("x-amz-decoded-content-length");
         let is_streaming = headers.get("x-amz-content-sha256").is_some_and(|hash| {
             hash.as_bytes()
-                .get(..10)
-                .is_some_and(|start| start.eq_ignore_ascii_case(b"STREAMING-"))
+                .get(..STREAMING.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(STREAMING))
         });
         let is_coded = headers
             .get_all(CONTENT_ENCODING)
@@ -69,10 +73,9 @@ fn bytes_announced(value: &HeaderValue) -> Option<u64> {
 }
 
 fn names_aws_chunked(codings: &[u8]) -> bool {
-    let name = b"aws-chunked";
     codings
-        .windows(name.len())
-        .any(|part| part.eq_ignore_ascii_case(name))
+        .windows(AWS_CHUNKED.len())
+        .any(|part| part.eq_ignore_ascii_case(AWS_CHUNKED))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //!   stands there, somebody has written since, and what this request wrote can no longer be looked at: it is not
 //!   confirmed, for what stands there now says nothing about it;
 //! - an upload that was just created by [`probe`](super::probe);
+//! - what was not reported as done by [`leftover`](super::leftover);
 //! - a part that was copied not at all: no store tells how a part is encrypted. It is no object before the upload is
 //!   completed, and the object is looked at then.
 
@@ -145,7 +146,7 @@ pub enum Finding {
     /// A part whose encryption shows when its upload is completed.
     Later,
     /// The store answered 200 and an error.
-    NothingWritten,
+    Failed,
     /// A look at what was written shows no encryption; how.
     Unencrypted(String),
     /// It did not encrypt as was demanded, or it does not show; why.
@@ -168,7 +169,7 @@ pub async fn look(shared: &Shared, ctx: &Ctx, demanded: &Demanded, answered: &An
         .document()
         .is_some_and(|root| root.name() == "Error")
     {
-        return Finding::NothingWritten;
+        return Finding::Failed;
     }
     if let Some(said) = &answered.said {
         return Finding::Unconfirmed(format!(
@@ -276,16 +277,44 @@ pub fn not_held(
     unconfirmed: Unconfirmed,
     why: &str,
 ) -> Result<(), Answer> {
+    not_touched(
+        shared,
+        ctx,
+        unconfirmed,
+        why,
+        "what was written is left there",
+    )
+}
+
+/// Does it about what a write left that the store did not report as done. It may be another's, so it is never deleted.
+///
+/// # Errors
+/// The answer, where it is not passed on.
+pub fn left_behind(
+    shared: &Shared,
+    ctx: &mut Ctx,
+    unconfirmed: Unconfirmed,
+    why: &str,
+) -> Result<(), Answer> {
+    let what =
+        "it is left there, as it may be another's: the operator must look at it, and delete it";
+    not_touched(shared, ctx, unconfirmed, why, what)
+}
+
+fn not_touched(
+    shared: &Shared,
+    ctx: &mut Ctx,
+    unconfirmed: Unconfirmed,
+    why: &str,
+    what: &str,
+) -> Result<(), Answer> {
+    ctx.sse_confirmed = None;
     if unconfirmed == Unconfirmed::Report {
-        ctx.sse_confirmed = None;
         report(ctx, why);
         return Ok(());
     }
     note(ctx, why);
-    Err(self::unconfirmed(
-        shared,
-        &format!("{why}; what was written is left there"),
-    ))
+    Err(self::unconfirmed(shared, &format!("{why}; {what}")))
 }
 
 /// For the log, and the line, which says what happened, whatever a reported denial said before.
@@ -299,17 +328,31 @@ fn note(ctx: &mut Ctx, why: &str) {
     );
 }
 
-/// Notes that a write is not confirmed, and is not refused for that.
-pub fn pass_on(ctx: &mut Ctx, why: &str) {
+/// The process ends while the store may be busy with a request.
+pub fn cut_off(ctx: &mut Ctx) {
+    let takes_its_time = ctx.operation.is_some_and(Operation::takes_its_time);
+    if takes_its_time && ctx.store_started.is_some() && ctx.demanded.take().is_some() {
+        leave_open(
+            ctx,
+            "the process ended before the store answered, which may yet do it",
+        );
+    }
+}
+
+/// Marks a write that was not done as far as its client is told, and may have been.
+pub fn leave_open(ctx: &mut Ctx, why: &str) {
+    note(ctx, why);
+    mark(ctx, why);
+}
+
+fn mark(ctx: &mut Ctx, why: &str) {
     ctx.note_unconfirmed(format!("the store did not confirm the encryption: {why}"));
 }
 
-/// Does so because the configuration says it.
+/// Marks a write whose answer goes on to the client.
 fn report(ctx: &mut Ctx, why: &str) {
-    pass_on(
-        ctx,
-        &format!("{why}; not refused, as unconfirmed: report says"),
-    );
+    let why = format!("{why}; not refused, as unconfirmed: report says");
+    mark(ctx, &why);
 }
 
 /// Does what the configuration says about a write that was not confirmed; an answer where it is not reported as a success.

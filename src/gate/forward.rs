@@ -10,6 +10,7 @@ use super::{
     answer::Answer,
     aws_chunked::Frame,
     client::Rest,
+    confirm,
     door::read_some,
     exchange::{CONTINUE, Exchange, Failed, Fault, Request},
     parsed::Parsed,
@@ -106,7 +107,10 @@ pub async fn forward(
     let outcome = tokio::select! {
         biased;
         outcome = work => outcome,
-        () = shared.process.is_cut() => Err(CUT),
+        () = shared.process.is_cut() => {
+            confirm::cut_off(ctx);
+            Err(CUT)
+        }
     };
     match outcome {
         Ok(true) => After::Keep,

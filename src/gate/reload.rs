@@ -7,8 +7,7 @@
 //! and is read again once a file that it names changes or appears.
 
 use std::{
-    os::unix::fs::FileTypeExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -19,7 +18,7 @@ use std::{
 use super::{Live, shared::Shared};
 use crate::{
     audit::Reload,
-    config::{Config, ConfigErrors, Stamps, Warning, are_same, stamp},
+    config::{Config, ConfigErrors, Stamps, Warning, are_same, is_pipe, stamp},
 };
 
 /// How often files are looked at, and how long after a change for the second time.
@@ -72,11 +71,6 @@ impl Change {
         }
         Look::Moves
     }
-}
-
-/// Whether opening it may wait for ever.
-fn is_pipe(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo())
 }
 
 /// Has the configuration read again.
@@ -140,10 +134,11 @@ impl Reloader {
     }
 
     fn reload(&mut self, waits: bool) {
-        if let Some(pipe) = self.seen.keys().find(|path| is_pipe(path)) {
+        // At a start somebody may mean that (`--config <(...)`).
+        if is_pipe(&self.path) {
             let why = format!(
                 "{}: is a named pipe; put a file in its place",
-                pipe.display()
+                self.path.display()
             );
             self.refuse(why, "cannot be read");
             self.again = true;

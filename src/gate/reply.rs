@@ -15,7 +15,10 @@ use crate::{
 /// Notes what the audit line says of the response whose head is `raw`.
 pub fn note(raw: &[u8], status: u16, ctx: &mut Ctx) {
     ctx.status = Some(status);
-    ctx.store_time = ctx.store_started.map(|t| t.elapsed());
+    // A response that is looked into before it goes on has been noted then.
+    ctx.store_time = ctx
+        .store_time
+        .or_else(|| ctx.store_started.map(|t| t.elapsed()));
     let mut customer = false;
     for field in
         fields(raw).filter(|f| f.name.len() > 5 && f.name[..5].eq_ignore_ascii_case(b"x-amz"))

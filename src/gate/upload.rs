@@ -140,11 +140,11 @@ impl Upload {
         }
         let data = self.data(ahead)?;
         self.read += data.len() as u64;
-        if let Some(frame) = &mut self.frame {
-            frame.follow(&data);
-        }
         if let Some(most) = asked.shared.body_bytes.filter(|most| self.read > *most) {
             return Err(Refused::Inspected(Box::new(too_large(most, None))));
+        }
+        if let Some(frame) = &mut self.frame {
+            frame.follow(&data);
         }
         let data = match self.inspector.as_mut() {
             None => data,

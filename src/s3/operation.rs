@@ -134,6 +134,28 @@ impl Operation {
             || matches!(self, Self::RenameObject | Self::UpdateObjectEncryption)
     }
 
+    /// Whether an object stands under its key when it is done: an upload is none yet, nor is a part.
+    #[must_use]
+    pub fn makes_object(self) -> bool {
+        let of_an_upload = matches!(
+            self,
+            Self::CreateMultipartUpload | Self::UploadPart | Self::UploadPartCopy
+        );
+        self.writes_object() && !of_an_upload
+    }
+
+    /// Whether it copies what the store has: it needs no body.
+    #[must_use]
+    pub fn copies(self) -> bool {
+        matches!(self, Self::CopyObject | Self::UploadPartCopy)
+    }
+
+    /// Whether the store may be busy with it for long after it has read the request.
+    #[must_use]
+    pub fn takes_its_time(self) -> bool {
+        matches!(self, Self::CopyObject | Self::CompleteMultipartUpload)
+    }
+
     /// Whether its body names the objects it is about, so that they can only be decided once it is read.
     #[must_use]
     pub fn names_objects_in_body(self) -> bool {

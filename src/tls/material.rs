@@ -62,7 +62,15 @@ pub struct Material {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, MaterialError> {
-    std::fs::read(path).map_err(|source| MaterialError::Read {
+    // Before it is opened: a named pipe would be waited for for ever.
+    let read = std::fs::metadata(path).and_then(|meta| {
+        if meta.is_file() {
+            std::fs::read(path)
+        } else {
+            Err(std::io::Error::other("it is not a file"))
+        }
+    });
+    read.map_err(|source| MaterialError::Read {
         path: path.to_owned(),
         source,
     })

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::audit::follower::{Note, take_left};
-use crate::audit::opened::{held_rotated, lock};
+use crate::audit::opened::{held_rotated, is_held, lock};
 use crate::audit::tail::{Mark, take_mark};
 
 /// The run that this one takes over from.
@@ -21,7 +21,7 @@ enum Before {
 /// What this run leaves beside the file where it is killed before the one before has ended.
 #[derive(Debug)]
 enum Trace {
-    /// Nothing: it does not serve yet, or no note can be left.
+    /// Nothing: it does not serve yet.
     None,
     /// A note, as long as the run before goes on.
     Due,
@@ -31,20 +31,25 @@ enum Trace {
 /// See the module.
 #[derive(Debug)]
 pub struct Tenure {
+    /// The id of this run.
+    start: String,
     /// Whether the file's lock is ours.
     locked: bool,
     before: Before,
     /// The run before was killed.
     unclean: bool,
     trace: Trace,
+    /// It was said that no note can be left.
+    warned: bool,
     /// The file that this run locked, where another one locked the next: who follows sees by it that this run goes on.
     sign: Option<File>,
 }
 
 impl Tenure {
-    /// Of a file whose lock is ours or not; whether this run `follows` one that still writes it.
-    pub fn new(locked: bool, follows: bool) -> Self {
+    /// Of a file whose lock is ours or not, for the run `start`; whether it `follows` one that still writes it.
+    pub fn new(locked: bool, follows: bool, start: &str) -> Self {
         Self {
+            start: start.to_owned(),
             locked,
             before: if follows {
                 Before::Writes
@@ -53,6 +58,7 @@ impl Tenure {
             },
             unclean: false,
             trace: Trace::None,
+            warned: false,
             sign: None,
         }
     }
@@ -70,24 +76,32 @@ impl Tenure {
     /// Asks for the lock, and whether the run before has ended: then the note that it left, of `length` bytes, is taken away.
     pub fn look(&mut self, file: &File, path: &Path, length: u64) {
         self.leave_note(path);
+        if self.follows() {
+            // Another one that followed, too.
+            self.unclean |= take_left(path).unwrap_or(false);
+        }
         let was_locked = self.locked;
         self.locked = was_locked || lock(file);
         if !self.locked {
             return;
         }
+        // The file's own lock says it now.
+        self.sign = None;
         let has_ended = match &self.before {
-            Before::Holds(file) => lock(file),
+            Before::Holds(file) => !is_held(file),
             Before::Ended | Before::Writes => !was_locked,
         };
         match take_mark(path, length) {
             Ok(Some(Mark::Ended | Mark::Other)) => self.forget_before(),
             Ok(Some(Mark::Open)) => match &self.before {
-                // It does not say so of the run that went on, which would have said it later.
-                Before::Holds(_) if has_ended => self.tell_unclean(path),
-                Before::Ended | Before::Holds(_) => {}
-                Before::Writes => match held_rotated(path) {
+                // The run that ended said it of itself. The one before it would have said another thing later.
+                Before::Ended => {}
+                Before::Holds(_) if !has_ended => {}
+                Before::Holds(_) | Before::Writes => match held_rotated(path) {
                     Ok(Some(file)) => self.before = Before::Holds(file),
-                    _ => self.tell_unclean(path),
+                    Ok(None) => self.tell_unclean(path),
+                    // Nothing is known of it any more.
+                    Err(_) => self.forget_before(),
                 },
             },
             Ok(None) if has_ended => self.tell_unclean(path),
@@ -111,22 +125,20 @@ impl Tenure {
         self.leave_note(path);
     }
 
-    /// Leaves a note while the run before goes on. Where another successor's lies there, once that has ended.
+    /// Leaves a note while the run before goes on.
     fn leave_note(&mut self, path: &Path) {
         if !matches!(self.trace, Trace::Due) || !self.follows() {
             return;
         }
-        match Note::leave(path) {
-            Ok((note, killed)) => {
-                self.trace = note.map_or(Trace::Due, Trace::Left);
-                self.unclean |= killed;
-            }
+        match Note::leave(path, &self.start) {
+            Ok(note) => self.trace = Trace::Left(note),
             Err(error) => {
-                tracing::warn!(
-                    file = %path.display(), %error,
-                    "no note can be left beside the audit file: should this process be killed before the one that handed over has ended, nothing will tell"
-                );
-                self.trace = Trace::None;
+                if !std::mem::replace(&mut self.warned, true) {
+                    tracing::warn!(
+                        file = %path.display(), %error,
+                        "no note can be left beside the audit file: should this process be killed before the one that handed over has ended, nothing will tell"
+                    );
+                }
             }
         }
     }
@@ -158,6 +170,11 @@ impl Tenure {
             }
             _ => {}
         }
+    }
+
+    /// Whether there is something to tell.
+    pub fn is_unclean(&self) -> bool {
+        self.unclean
     }
 
     /// Whether it was found since this was asked that the run before did not end the file.

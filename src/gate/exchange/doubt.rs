@@ -6,15 +6,26 @@ use super::{Exchange, Fault};
 use crate::{
     gate::{
         confirm::{self, Demanded},
-        leftover::{goes_on_alone, is_a_gateways, leftover, may_follow_a_write, writes_an_object},
+        leftover::{self, Leftover},
+        reply,
     },
     http1::response::ResponseHead,
+    s3::Operation,
 };
 
 /// What a store has of a request that broke off is written a moment later, if at all.
 const A_MOMENT: Duration = Duration::from_millis(500);
 
-const NO_ANSWER: &str = "the store gave no answer, and may have done it, or do it still";
+/// What is known of a write that was with the store.
+const NO_ANSWER: &str = "the store gave no answer, and may have done it, or may yet do it";
+const GATEWAY: &str =
+    "a gateway answered in the store's place, which may have done it, or may yet do it";
+
+/// Whether an answer with this status may follow a write: not one that says who may not, that there is another object, or that
+/// the store has no time.
+fn may_follow_a_write(status: u16) -> bool {
+    status >= 400 && !matches!(status, 401 | 403 | 409 | 412 | 429 | 503)
+}
 
 impl Exchange<'_> {
     /// After an answer that says that nothing was done.
@@ -26,65 +37,98 @@ impl Exchange<'_> {
         head: &ResponseHead,
         demanded: &Demanded,
     ) -> Result<(), Fault> {
-        if !self.may_have_written() {
+        if !self.may_have_made_an_object() {
             return Ok(());
         }
-        if is_a_gateways(head.status) && self.request.ctx.operation.is_some_and(goes_on_alone) {
-            confirm::pass_on(self.request.ctx, NO_ANSWER);
-        } else if may_follow_a_write(head.status) {
-            let why = format!("the store answered {}", head.status);
-            self.look_for_leftover(demanded, &why).await?;
+        let raw = &self.heard[..head.len];
+        reply::note(raw, head.status, self.request.ctx);
+        // What a gateway answers for a store that does not (RFC 9110 sections 15.6.3 and 15.6.5).
+        match head.status {
+            502 if self.takes_its_time() => confirm::leave_open(self.request.ctx, GATEWAY),
+            504 => confirm::leave_open(self.request.ctx, GATEWAY),
+            502 => self.look_later(demanded, "a gateway answered 502").await?,
+            status if may_follow_a_write(status) => {
+                let why = format!("the store answered {status}");
+                self.look_for_leftover(demanded, &why).await?;
+            }
+            _ => {}
         }
         Ok(())
     }
 
     /// After no answer, for this reason; gives the reason that the client is told.
     pub(super) async fn unanswered(&mut self, fault: Fault) -> Fault {
-        let breaks_off = matches!(
-            fault,
-            Fault::Store(_)
-                | Fault::StoreSilent
-                | Fault::Client
-                | Fault::ClientSilent
-                | Fault::Refused(_)
-        );
-        if !breaks_off || !self.may_have_written() {
+        let of_store = matches!(fault, Fault::Store(_) | Fault::StoreSilent);
+        let breaks_off = of_store
+            || matches!(
+                fault,
+                Fault::Client | Fault::ClientSilent | Fault::Refused(_)
+            );
+        if !breaks_off || !self.may_have_made_an_object() {
             return fault;
         }
         let Some(demanded) = self.request.ctx.demanded.take() else {
             return fault;
         };
-        let of_store = matches!(fault, Fault::Store(_) | Fault::StoreSilent);
-        if of_store && self.request.ctx.operation.is_some_and(goes_on_alone) {
-            confirm::pass_on(self.request.ctx, NO_ANSWER);
+        let is_busy = of_store && self.takes_its_time();
+        if is_busy || (self.sent_whole && matches!(fault, Fault::StoreSilent)) {
+            confirm::leave_open(self.request.ctx, NO_ANSWER);
             return fault;
         }
-        if self.request.shared.confirmer.own.is_some() {
-            pingora_timeout::sleep(A_MOMENT).await;
-        }
-        let found = self.look_for_leftover(&demanded, "the store gave no answer");
+        let found = self.look_later(&demanded, "the store gave no answer");
         found.await.err().unwrap_or(fault)
     }
 
-    /// Whether the store has had enough of a request that writes an object.
-    fn may_have_written(&self) -> bool {
-        let operation = self.request.ctx.operation;
+    /// Whether the store has something to begin with. A copy needs no body.
+    pub(super) fn may_have_begun(&self) -> bool {
         self.up.has_begun()
-            && operation.is_some_and(writes_an_object)
             && (self.upload.is_done()
                 || self.upload.bytes_read() > 0
-                || operation.is_some_and(goes_on_alone))
+                || self.request.ctx.operation.is_some_and(Operation::copies))
     }
 
-    async fn look_for_leftover(&mut self, demanded: &Demanded, why: &str) -> Result<(), Fault> {
-        let (shared, age) = (self.request.shared, self.started.elapsed());
-        let found = leftover(shared, self.request.ctx, demanded, age).await;
+    fn may_have_made_an_object(&self) -> bool {
+        let operation = self.request.ctx.operation;
+        operation.is_some_and(Operation::makes_object) && self.may_have_begun()
+    }
+
+    fn takes_its_time(&self) -> bool {
+        let operation = self.request.ctx.operation;
+        operation.is_some_and(Operation::takes_its_time)
+    }
+
+    async fn look_later(&mut self, demanded: &Demanded, why: &str) -> Result<(), Fault> {
+        if self.request.shared.confirmer.own.is_some() {
+            pingora_timeout::sleep(A_MOMENT).await;
+        }
+        self.look_for_leftover(demanded, why).await
+    }
+
+    /// Looks for what a write left, after what `why` says.
+    ///
+    /// # Errors
+    /// Something, and not as was demanded.
+    pub(super) async fn look_for_leftover(
+        &mut self,
+        demanded: &Demanded,
+        why: &str,
+    ) -> Result<(), Fault> {
+        let shared = self.request.shared;
+        let found = leftover::look(shared, self.request.ctx, demanded, self.started).await;
         self.moved = Instant::now();
-        let Some(found) = found else {
-            return Ok(());
-        };
-        let why = format!("{why}; {found}");
-        confirm::not_held(shared, self.request.ctx, demanded.demand.unconfirmed, &why)
-            .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))
+        match found {
+            Leftover::Nothing => Ok(()),
+            Leftover::Unknown(cause) => {
+                self.request.ctx.error =
+                    Some(format!("{why}; what that left is not known: {cause}"));
+                Ok(())
+            }
+            Leftover::Unencrypted(shown) => {
+                let why = format!("{why}; {shown}");
+                let unconfirmed = demanded.demand.unconfirmed;
+                confirm::left_behind(shared, self.request.ctx, unconfirmed, &why)
+                    .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))
+            }
+        }
     }
 }

@@ -56,7 +56,12 @@ impl Exchange<'_> {
                 ctx.sse_confirmed = Some(kind.as_str());
                 return self.complete_unless(broken);
             }
-            Finding::Later | Finding::NothingWritten => return self.complete_unless(broken),
+            Finding::Later => return self.complete_unless(broken),
+            Finding::Failed => {
+                let why = "the store answered 200 and an error";
+                self.look_for_leftover(demanded, why).await?;
+                return self.complete_unless(broken);
+            }
             Finding::Unencrypted(why) => (why, true),
             Finding::Unconfirmed(why) if broken.is_some() => {
                 (format!("its answer broke off after its head; {why}"), false)

@@ -40,8 +40,8 @@ impl Exchange<'_> {
                 return Err(fault);
             }
             let may_be_done = match self.request.ctx.operation {
-                Some(Operation::CompleteMultipartUpload) => self.upload.bytes_read() > 0,
-                Some(Operation::CopyObject | Operation::UploadPartCopy) => true,
+                Some(Operation::CompleteMultipartUpload) => self.may_have_begun(),
+                Some(operation) if operation.copies() => true,
                 _ => self.upload.may_suffice(),
             };
             if let Some(unconfirmed) = self.demanded
