@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from harness.boto import client
 from harness.fakestore import respond
+from harness.process import wait_until
 from harness.sealgate import Sealgate
 from harness.wire import Wire
 
@@ -159,6 +160,10 @@ def test_an_error_that_begins_as_a_success(gates, fake, request_text):
         expected = (200, "allow", None, 0) if age is None else (501, "error", "unconfirmed", 1)
         assert (answer, line["decision"], line["reason"], counted) == expected
         assert fake.behave.asked == ["HEAD"]
+    # A part is no object.
+    fake.behave = Store(answers)
+    answer, line, counted = ask(gates[True], COPY.replace("/k ", "/k?partNumber=1&uploadId=u ").replace("x-amz-server-side-encryption: AES256\r\n", ""))
+    assert (answer, line["operation"], line["reason"], counted, fake.behave.asked) == (200, "UploadPartCopy", None, 0, [])
 
 
 def test_a_look_that_takes_its_time(gates, fake):
@@ -178,16 +183,21 @@ def test_a_look_that_takes_its_time(gates, fake):
     assert (answer, counted) == (501, 1)
 
 
-@pytest.mark.parametrize("status", ["403 Forbidden", "500 Internal Server Error"])
-def test_a_look_that_tells_nothing(gates, fake, status):
+@pytest.mark.parametrize("answers, expected", [(says("400 Bad Request"), (400, "allow", None, 0)), (closes, (503, "error", "unconfirmed", 1))],
+                         ids=["error", "no answer"])
+@pytest.mark.parametrize("status", ["403 Forbidden", "500 Internal Server Error", None])
+def test_a_look_that_tells_nothing(gates, fake, status, answers, expected):
+    """An error is believed then. Without any answer nothing is known."""
     class Closed(Store):
         def __call__(self, link, seen):
-            return respond(link, status, seen=seen) if seen["user-agent"] == "sealgate" else super().__call__(link, seen)
+            if seen["user-agent"] != "sealgate":
+                return super().__call__(link, seen)
+            return respond(link, status, seen=seen) if status else False
 
-    fake.behave = Closed(says("400 Bad Request"))
+    fake.behave = Closed(answers)
     answer, line, counted = ask(gates[True], PUT)
-    assert (answer, line["decision"], counted) == (400, "allow", 0)
-    assert status[:3] in line["error"] and "is not known" in line["error"]
+    assert (answer, line["decision"], line["reason"], counted) == expected
+    assert "is not known" in line["error"] and (status or "failed")[:3] in line["error"]
 
 
 VERSIONS = """<?xml version="1.0"?><ListVersionsResult>
@@ -198,9 +208,10 @@ VERSIONS = """<?xml version="1.0"?><ListVersionsResult>
 </ListVersionsResult>"""
 
 
+@pytest.mark.parametrize("hidden_by", ["delete", "write"])
 @pytest.mark.parametrize("plain, counts", [("v2", True), ("v1", False), ("v0", False), (None, False)], ids=["its own", "older", "another key's", "none"])
-def test_a_version_that_was_left_below_a_delete_marker(gates, fake, plain, counts):
-    """Somebody deletes the key before it is looked at; in a bucket with versions that hides it."""
+def test_a_version_that_is_hidden(gates, fake, plain, counts, hidden_by):
+    """Somebody deletes or writes the key before it is looked at."""
     class Versions(Store):
         def __call__(self, link, seen):
             if seen["user-agent"] != "sealgate":
@@ -212,15 +223,49 @@ def test_a_version_that_was_left_below_a_delete_marker(gates, fake, plain, count
                 text = [time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(at)) for at in (now, now - 600)]
                 return respond(link, "200 OK", date, body=VERSIONS.format(now=text[0], before=text[1]).encode(), seen=seen)
             _, _, version = seen.target.partition("?versionId=")
-            if not version:
+            if not version and hidden_by == "delete":
                 return respond(link, "404 Not Found", date, "x-amz-delete-marker: true", seen=seen)
-            sse = [] if version == plain else ["x-amz-server-side-encryption: AES256"]
+            sse = ["x-amz-version-id: v3"] if not version else []
+            sse += [] if version and version == plain else ["x-amz-server-side-encryption: AES256"]
             return respond(link, "200 OK", date, f"Last-Modified: {formatdate(now, usegmt=True)}", *sse, seen=seen)
 
     fake.behave = Versions(says("400 Bad Request"))
     answer, line, counted = ask(gates[True], PUT)
     assert (answer, line["reason"], counted) == ((501, "unconfirmed", 1) if counts else (400, None, 0))
-    assert fake.behave.asked == ["HEAD /locked/k", "GET /locked/?prefix=k&versions=", "HEAD /locked/k?versionId=v2"]
+    assert fake.behave.asked == ["HEAD /locked/k", "GET /locked/?max-keys=50&prefix=k&versions=", "HEAD /locked/k?versionId=v2"]
+
+
+@pytest.mark.parametrize("versions, status", [(9, "200 OK"), (1, "403 Forbidden")], ids=["too many", "may not be read"])
+def test_versions_that_cannot_be_looked_at(gates, fake, versions, status):
+    class Versions(Store):
+        def __call__(self, link, seen):
+            if seen["user-agent"] != "sealgate":
+                return super().__call__(link, seen)
+            if seen.method == "GET":
+                one = "<Version><Key>k</Key><VersionId>v</VersionId></Version>"
+                return respond(link, "200 OK", body=f"<ListVersionsResult>{one * versions}</ListVersionsResult>".encode(), seen=seen)
+            if "versionId" not in seen.target:
+                return respond(link, "404 Not Found", "x-amz-delete-marker: true", seen=seen)
+            return respond(link, status, "x-amz-server-side-encryption: AES256", seen=seen)
+
+    fake.behave = Versions(says("400 Bad Request"))
+    answer, line, counted = ask(gates[True], PUT)
+    assert (answer, counted) == (400, 0) and "is not known" in line["error"]
+
+
+@pytest.mark.parametrize("sent, counts", [
+    (PUT, True), (FORM, True), (COPY, True), (COMPLETE, True), (PUT[:-1], False), (COMPLETE[:-4].replace("Host: h", "Host: h\r\nExpect: 100-continue"), False),
+], ids=["put", "form", "copy", "complete", "half", "its head"])
+def test_what_is_with_the_store_as_the_process_ends(own, fake, sent, counts):
+    fake.behave = is_silent
+    gate = own(rules=RULES, shutdown={"drain": "1s"}, continue_timeout="30s")
+    with Wire(gate.address) as wire:
+        wire.send(sent)
+        wait_until("the store's request", lambda: fake.seen and (fake.seen[-1].complete or not counts), 10)
+        gate.process.stop(10)
+    line, = gate.audit()
+    assert (line["status"], line["decision"], line["reason"]) == (None, "error", "unconfirmed" if counts else "limit"), line
+    assert ("may yet do it" in line["error"]) == counts
 
 
 @pytest.mark.parametrize("target", ["/locked/k?uploads", "/locked/k?partNumber=1&uploadId=u"], ids=["create", "part"])

@@ -32,7 +32,8 @@ pub fn all_beside(path: &Path, begin: &str) -> io::Result<Vec<(OsString, PathBuf
             .strip_prefix(name.as_bytes())
             .and_then(|rest| rest.strip_prefix(begin.as_bytes()));
         if let Some(rest) = rest
-            && entry.file_type()?.is_file()
+            // One that has gone meanwhile is none.
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
         {
             let path = folder.join(&full);
             found.push((OsString::from_vec(rest.to_owned()), path));

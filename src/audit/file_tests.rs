@@ -400,6 +400,45 @@ fn a_third_run_that_rotates_before_it_looks_tells_no_kill() {
 }
 
 #[test]
+fn three_runs_that_all_rotate_tell_each_kill_once() {
+    for (looks, killed) in [(true, false), (true, true), (false, false), (false, true)] {
+        let folder = Folder::new("third-all");
+        let (mut old, _) = folder.open(SMALL);
+        old.write(b"1\n").unwrap();
+        old.share();
+        let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
+        new.serves();
+        new.rotate(SystemTime::now()).unwrap();
+        new.write(b"2\n").unwrap();
+        old.look().unwrap();
+        let (mut next, _) = folder.start(SMALL, Others::Share, "z").unwrap();
+        next.serves();
+        next.rotate(SystemTime::now()).unwrap();
+        next.write(b"3\n").unwrap();
+        if looks {
+            new.look().unwrap();
+        }
+        new.end().unwrap();
+        drop(new);
+        next.look().unwrap();
+        next.look().unwrap();
+        let case = format!("looks: {looks}, killed: {killed}");
+        assert!(!next.take_unclean(), "nobody was killed: {case}");
+        if !killed {
+            old.look().unwrap();
+            old.end().unwrap();
+        }
+        drop(old);
+        next.look().unwrap();
+        next.look().unwrap();
+        assert_eq!(next.take_unclean(), killed, "{case}");
+        next.end().unwrap();
+        drop(next);
+        assert!(!folder.open(SMALL).1, "{case}");
+    }
+}
+
+#[test]
 fn a_third_run_that_is_killed_is_told() {
     for seen in [true, false] {
         let folder = Folder::new("third-killed");

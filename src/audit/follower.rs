@@ -14,6 +14,8 @@ use super::opened::{is_held, lock};
 
 /// What follows the audit file's name, before the run's id.
 const NEXT: &str = ".next.";
+/// The same, before the note is locked.
+const NEW: &str = ".new.";
 
 /// Such a note. It stays behind where it is not taken away.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl Note {
     /// It cannot be made.
     pub fn leave(path: &Path, start: &str) -> io::Result<Self> {
         let (new, path) = (
-            beside(path, &format!(".new.{start}")),
+            beside(path, &format!("{NEW}{start}")),
             beside(path, &format!("{NEXT}{start}")),
         );
         let file = OpenOptions::new()
@@ -66,14 +68,14 @@ impl Note {
 }
 
 /// The notes that lie there; none is known where the folder cannot be listed.
-fn notes(path: &Path) -> impl Iterator<Item = PathBuf> {
-    let found = all_beside(path, NEXT).unwrap_or_default();
+fn notes(path: &Path, begin: &str) -> impl Iterator<Item = PathBuf> {
+    let found = all_beside(path, begin).unwrap_or_default();
     found.into_iter().map(|(_, note)| note)
 }
 
 /// Whether a run that lives has left one.
 pub fn has_follower(path: &Path) -> bool {
-    notes(path).any(|note| File::open(note).is_ok_and(|file| is_held(&file)))
+    notes(path, NEXT).any(|note| File::open(note).is_ok_and(|file| is_held(&file)))
 }
 
 /// Takes away the notes of runs that were killed; whether there was one.
@@ -81,17 +83,31 @@ pub fn has_follower(path: &Path) -> bool {
 /// # Errors
 /// It cannot be removed.
 pub fn take_left(path: &Path) -> io::Result<bool> {
-    let mut killed = false;
-    for note in notes(path) {
-        // One that cannot be opened is gone, or another's.
-        if File::open(&note).is_ok_and(|file| !is_held(&file)) {
-            match fs::remove_file(&note) {
-                Ok(()) => killed = true,
-                // Another run has found it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+    let mut killed = Ok(false);
+    for note in notes(path, NEXT) {
+        let taken = take(&note);
+        // One kill that is known is enough to tell.
+        if !matches!(killed, Ok(true)) && !matches!(taken, Ok(false)) {
+            killed = taken;
         }
     }
-    Ok(killed)
+    // A run that was killed as it left its note.
+    for new in notes(path, NEW) {
+        let _ = take(&new);
+    }
+    killed
+}
+
+/// Takes a note away that nobody holds.
+fn take(note: &Path) -> io::Result<bool> {
+    // One that cannot be opened is gone, or another's.
+    if !File::open(note).is_ok_and(|file| !is_held(&file)) {
+        return Ok(false);
+    }
+    match fs::remove_file(note) {
+        Ok(()) => Ok(true),
+        // Another run has found it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }

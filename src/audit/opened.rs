@@ -57,7 +57,14 @@ pub fn alone(path: &Path, mut file: File, most: Duration) -> io::Result<File> {
                 file = append(path)?;
                 continue;
             }
-            let path = fs::canonicalize(path)?;
+            let path = match fs::canonicalize(path) {
+                // It is being rotated.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    file = append(path)?;
+                    continue;
+                }
+                found => found?,
+            };
             // Where the folder cannot be listed nothing is known of any.
             let is_held = held_rotated(&path).is_ok_and(|held| held.is_some());
             if !is_held && !has_follower(&path) {

@@ -328,17 +328,6 @@ fn note(ctx: &mut Ctx, why: &str) {
     );
 }
 
-/// The process ends while the store may be busy with a request.
-pub fn cut_off(ctx: &mut Ctx) {
-    let takes_its_time = ctx.operation.is_some_and(Operation::takes_its_time);
-    if takes_its_time && ctx.store_started.is_some() && ctx.demanded.take().is_some() {
-        leave_open(
-            ctx,
-            "the process ended before the store answered, which may yet do it",
-        );
-    }
-}
-
 /// Marks a write that was not done as far as its client is told, and may have been.
 pub fn leave_open(ctx: &mut Ctx, why: &str) {
     note(ctx, why);
@@ -346,6 +335,7 @@ pub fn leave_open(ctx: &mut Ctx, why: &str) {
 }
 
 fn mark(ctx: &mut Ctx, why: &str) {
+    ctx.sse_confirmed = None;
     ctx.note_unconfirmed(format!("the store did not confirm the encryption: {why}"));
 }
 

@@ -148,6 +148,8 @@ pub struct Exchange<'a> {
     share: Held,
     /// The client's part is over, and the store may have written what it must confirm.
     left: Option<Left>,
+    /// What the store did with a write has been found out, as far as it can be.
+    settled: bool,
     /// The client has got something of the final response.
     begun: bool,
     outcome: Outcome,
@@ -188,6 +190,7 @@ impl<'a> Exchange<'a> {
             held: None,
             share: Held::default(),
             left: None,
+            settled: false,
             begun: false,
             outcome: Outcome::default(),
             interim: 0,
@@ -205,7 +208,9 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// What broke it off; the store's connection is of no further use then.
     pub async fn run(mut self) -> Result<Outcome, Failed> {
-        match self.run_through().await {
+        let ran = self.run_through().await;
+        self.settled = true;
+        match ran {
             Ok(()) => Ok(Outcome {
                 keep_client: self.outcome.keep_client && self.upload.is_done(),
                 keep_store: self.outcome.keep_store
@@ -240,6 +245,7 @@ impl<'a> Exchange<'a> {
             None if self.ends_silently(&head) => self.begin_whole(&head).await?,
             None => self.begin(&head)?,
         }
+        self.settled = true;
         self.wait(Self::is_finished).await?;
         match self.left.take() {
             Some(left) => Err(left.fault),
@@ -487,6 +493,15 @@ impl<'a> Exchange<'a> {
         self.request.waiting = false;
         self.request.ctx.continued = Some(by);
         self.down.bytes.put_slice(CONTINUE);
+    }
+}
+
+/// The process may end before an exchange does.
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if !self.settled && self.is_open() {
+            self.request.ctx.left_open = true;
+        }
     }
 }
 

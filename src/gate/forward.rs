@@ -108,7 +108,10 @@ pub async fn forward(
         biased;
         outcome = work => outcome,
         () = shared.process.is_cut() => {
-            confirm::cut_off(ctx);
+            if ctx.left_open {
+                let why = "the process ended before that, and the store may have done it, or may yet do it";
+                confirm::leave_open(ctx, why);
+            }
             Err(CUT)
         }
     };

@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use super::{ids::RequestId, judge::known_sse, request::Ctx};
 use crate::{
+    audit::Reason,
     http1::{
         fields::{fields, first_line},
         response::{Framing, ResponseHead},
@@ -33,6 +34,9 @@ pub fn note(raw: &[u8], status: u16, ctx: &mut Ctx) {
     }
     if ctx.sse_confirmed.is_none() && customer {
         ctx.sse_confirmed = Some("sse-c");
+    }
+    if ctx.reason == Some(Reason::Unconfirmed) {
+        ctx.sse_confirmed = None;
     }
 }
 

@@ -130,6 +130,8 @@ pub struct Ctx {
     pub inspector: Option<Inspector>,
     /// What the store must confirm.
     pub demanded: Option<Demanded>,
+    /// The exchange with the store was cut off, and the store may do yet what was asked.
+    pub left_open: bool,
     /// Who sent the client a 100.
     pub continued: Option<Continue>,
     /// The target in origin form, where it came in absolute form.
@@ -198,6 +200,7 @@ impl Ctx {
             store_time: None,
             inspector: None,
             demanded: None,
+            left_open: false,
             continued: None,
             origin_form: None,
             answered: false,

@@ -104,7 +104,11 @@ impl Tenure {
                     Err(_) => self.forget_before(),
                 },
             },
-            Ok(None) if has_ended => self.tell_unclean(path),
+            Ok(None) if has_ended => match held_rotated(path) {
+                // It was another successor that ended, which had let go of the file's end.
+                Ok(Some(file)) if self.follows() => self.before = Before::Holds(file),
+                _ => self.tell_unclean(path),
+            },
             _ => {}
         }
     }

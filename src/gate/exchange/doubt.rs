@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Exchange, Fault};
+use super::{Answer, Exchange, Fault};
 use crate::{
+    audit::Reason,
     gate::{
         confirm::{self, Demanded},
         leftover::{self, Leftover},
@@ -46,14 +47,40 @@ impl Exchange<'_> {
         match head.status {
             502 if self.takes_its_time() => confirm::leave_open(self.request.ctx, GATEWAY),
             504 => confirm::leave_open(self.request.ctx, GATEWAY),
-            502 => self.look_later(demanded, "a gateway answered 502").await?,
+            502 => {
+                let why = "a gateway answered 502";
+                let unknown = self.look_later(demanded, why).await?;
+                self.note_unknown(why, unknown);
+            }
             status if may_follow_a_write(status) => {
                 let why = format!("the store answered {status}");
-                self.look_for_leftover(demanded, &why).await?;
+                let unknown = self.look_for_leftover(demanded, &why).await?;
+                self.note_unknown(&why, unknown);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// After an answer of 200 that is an error.
+    ///
+    /// # Errors
+    /// As of [`doubt`](Self::doubt).
+    pub(super) async fn doubt_success(&mut self, demanded: &Demanded) -> Result<(), Fault> {
+        if self.may_have_made_an_object() {
+            let why = "the store answered 200 and an error";
+            let unknown = self.look_for_leftover(demanded, why).await?;
+            self.note_unknown(why, unknown);
+        }
+        Ok(())
+    }
+
+    /// An error is believed; that it could not be looked at stands in the line.
+    fn note_unknown(&mut self, why: &str, unknown: Option<String>) {
+        if let Some(cause) = unknown {
+            let text = format!("{why}; what that left is not known: {cause}");
+            self.request.ctx.error = Some(text);
+        }
     }
 
     /// After no answer, for this reason; gives the reason that the client is told.
@@ -67,6 +94,10 @@ impl Exchange<'_> {
         if !breaks_off || !self.may_have_made_an_object() {
             return fault;
         }
+        // What is marked already needs no look.
+        if self.request.ctx.reason == Some(Reason::Unconfirmed) {
+            return fault;
+        }
         let Some(demanded) = self.request.ctx.demanded.take() else {
             return fault;
         };
@@ -75,8 +106,25 @@ impl Exchange<'_> {
             confirm::leave_open(self.request.ctx, NO_ANSWER);
             return fault;
         }
-        let found = self.look_later(&demanded, "the store gave no answer");
-        found.await.err().unwrap_or(fault)
+        let why = "the store gave no answer";
+        match self.look_later(&demanded, why).await {
+            Ok(None) => fault,
+            Ok(Some(cause)) => {
+                let why = format!("{why}; what that left is not known: {cause}");
+                confirm::leave_open(self.request.ctx, &why);
+                fault
+            }
+            Err(found) => found,
+        }
+    }
+
+    /// Whether the store may be writing, though nothing was found out: the process ends.
+    pub(super) fn is_open(&self) -> bool {
+        let has_enough = self.takes_its_time()
+            || self.sent_whole
+            || self.upload.may_suffice()
+            || !matches!(self.answer, Answer::Head);
+        self.demanded.is_some() && self.may_have_made_an_object() && has_enough
     }
 
     /// Whether the store has something to begin with. A copy needs no body.
@@ -97,36 +145,37 @@ impl Exchange<'_> {
         operation.is_some_and(Operation::takes_its_time)
     }
 
-    async fn look_later(&mut self, demanded: &Demanded, why: &str) -> Result<(), Fault> {
+    async fn look_later(
+        &mut self,
+        demanded: &Demanded,
+        why: &str,
+    ) -> Result<Option<String>, Fault> {
         if self.request.shared.confirmer.own.is_some() {
             pingora_timeout::sleep(A_MOMENT).await;
         }
         self.look_for_leftover(demanded, why).await
     }
 
-    /// Looks for what a write left, after what `why` says.
+    /// Looks for what a write left, after what `why` says; why that is not known, where it is not.
     ///
     /// # Errors
     /// Something, and not as was demanded.
-    pub(super) async fn look_for_leftover(
+    async fn look_for_leftover(
         &mut self,
         demanded: &Demanded,
         why: &str,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<String>, Fault> {
         let shared = self.request.shared;
         let found = leftover::look(shared, self.request.ctx, demanded, self.started).await;
         self.moved = Instant::now();
         match found {
-            Leftover::Nothing => Ok(()),
-            Leftover::Unknown(cause) => {
-                self.request.ctx.error =
-                    Some(format!("{why}; what that left is not known: {cause}"));
-                Ok(())
-            }
+            Leftover::Nothing => Ok(None),
+            Leftover::Unknown(cause) => Ok(Some(cause)),
             Leftover::Unencrypted(shown) => {
                 let why = format!("{why}; {shown}");
                 let unconfirmed = demanded.demand.unconfirmed;
                 confirm::left_behind(shared, self.request.ctx, unconfirmed, &why)
+                    .map(|()| None)
                     .map_err(|answer| Fault::Unconfirmed(Box::new(answer)))
             }
         }

@@ -58,8 +58,7 @@ impl Exchange<'_> {
             }
             Finding::Later => return self.complete_unless(broken),
             Finding::Failed => {
-                let why = "the store answered 200 and an error";
-                self.look_for_leftover(demanded, why).await?;
+                self.doubt_success(demanded).await?;
                 return self.complete_unless(broken);
             }
             Finding::Unencrypted(why) => (why, true),
