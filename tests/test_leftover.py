@@ -335,6 +335,28 @@ def test_an_upload_that_was_not_completed(gates, fake, closes_at):
     assert (answer, line["reason"], counted) == ((503, "store", 0) if closes_at is closes_at_once else (502, None, 0))
 
 
+@pytest.mark.parametrize("answers", [drops, says("400 Bad Request")], ids=["no answer", "error"])
+def test_a_body_that_was_cut_short_where_a_look_tells_nothing(gates, fake, answers):
+    """It is not counted, but the line says that nothing is known."""
+    def behave(link, seen):
+        if seen["user-agent"] == "sealgate":
+            return respond(link, "403 Forbidden", seen=seen)
+        try:
+            return answers(link, seen)
+        except EOFError:
+            return respond(link, "400 Bad Request", seen=seen)
+
+    fake.behave = behave
+    gate = gates[True]
+    before = gate.metric("sealgate_store_unconfirmed_total")
+    gate.mark()
+    with Wire(gate.address) as wire:
+        wire.send(PUT[:-1])
+    line = gate.audit_new()[0]
+    assert (line["status"], line["reason"], gate.metric("sealgate_store_unconfirmed_total") - before) == (400, "client", 0)
+    assert "answered 403" in line["error"] and "terminated" in line["error"]
+
+
 @pytest.mark.parametrize("age", [0, None], ids=["there", "nothing"])
 def test_what_came_of_a_body_that_was_cut_short(gates, fake, age):
     fake.behave = Store(drops, age=age)

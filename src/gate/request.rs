@@ -247,7 +247,8 @@ impl Ctx {
         }
         self.reason = Some(reason);
         if let Some(error) = error {
-            self.error = Some(error.to_owned());
+            let known = self.error.take().map(|known| known + "; then ");
+            self.error = Some(known.unwrap_or_default() + error);
         }
     }
 

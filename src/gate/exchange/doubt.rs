@@ -108,17 +108,21 @@ impl Exchange<'_> {
         }
         let why = "the store gave no answer";
         match self.look_later(&demanded, why).await {
-            Ok(None) => fault,
-            Ok(Some(cause)) => {
+            Ok(Some(cause)) if self.is_open() => {
                 let why = format!("{why}; what that left is not known: {cause}");
                 confirm::leave_open(self.request.ctx, &why);
+                fault
+            }
+            Ok(unknown) => {
+                self.note_unknown(why, unknown);
                 fault
             }
             Err(found) => found,
         }
     }
 
-    /// Whether the store may be writing, though nothing was found out: the process ends.
+    /// Whether the store has had all that it needs, so that it counts though nothing is found out: as far as is known, what is cut
+    /// short is not written without a look that shows it.
     pub(super) fn is_open(&self) -> bool {
         let has_enough = self.takes_its_time()
             || self.sent_whole
