@@ -335,6 +335,14 @@ def test_an_upload_that_was_not_completed(gates, fake, closes_at):
     assert (answer, line["reason"], counted) == ((503, "store", 0) if closes_at is closes_at_once else (502, None, 0))
 
 
+def cut_short(gate) -> tuple[dict, float]:
+    before = gate.metric("sealgate_store_unconfirmed_total")
+    gate.mark()
+    with Wire(gate.address) as wire:
+        wire.send(PUT[:-1])
+    return gate.audit_new()[0], gate.metric("sealgate_store_unconfirmed_total") - before
+
+
 @pytest.mark.parametrize("answers", [drops, says("400 Bad Request")], ids=["no answer", "error"])
 def test_a_body_that_was_cut_short_where_a_look_tells_nothing(gates, fake, answers):
     """It is not counted, but the line says that nothing is known."""
@@ -347,27 +355,17 @@ def test_a_body_that_was_cut_short_where_a_look_tells_nothing(gates, fake, answe
             return respond(link, "400 Bad Request", seen=seen)
 
     fake.behave = behave
-    gate = gates[True]
-    before = gate.metric("sealgate_store_unconfirmed_total")
-    gate.mark()
-    with Wire(gate.address) as wire:
-        wire.send(PUT[:-1])
-    line = gate.audit_new()[0]
-    assert (line["status"], line["reason"], gate.metric("sealgate_store_unconfirmed_total") - before) == (400, "client", 0)
+    line, counted = cut_short(gates[True])
+    assert (line["status"], line["reason"], counted) == (400, "client", 0)
     assert "answered 403" in line["error"] and "terminated" in line["error"]
 
 
 @pytest.mark.parametrize("age", [0, None], ids=["there", "nothing"])
 def test_what_came_of_a_body_that_was_cut_short(gates, fake, age):
     fake.behave = Store(drops, age=age)
-    gate = gates[True]
-    before = gate.metric("sealgate_store_unconfirmed_total")
-    gate.mark()
-    with Wire(gate.address) as wire:
-        wire.send(PUT[:-1])
-    line = gate.audit_new()[0]
+    line, counted = cut_short(gates[True])
     expected = (400, "client", 0) if age is None else (501, "unconfirmed", 1)
-    assert (line["status"], line["reason"], gate.metric("sealgate_store_unconfirmed_total") - before) == expected
+    assert (line["status"], line["reason"], counted) == expected
     assert fake.behave.asked == ["HEAD"]
 
 

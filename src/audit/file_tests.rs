@@ -304,8 +304,7 @@ fn successors_that_are_killed_before_the_first_run_has_ended_are_told() {
         let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
         new.serves();
         if second {
-            let (mut next, _) = folder.start(SMALL, Others::Share, "z").unwrap();
-            next.serves();
+            let next = following(&folder, "z");
             new.end().unwrap();
             drop(std::mem::replace(&mut new, next));
             old.look().unwrap();
@@ -323,19 +322,43 @@ fn successors_that_are_killed_before_the_first_run_has_ended_are_told() {
     }
 }
 
+/// A run that hands over, and the one that serves already.
+fn handing_over(folder: &Folder) -> (AuditFile, AuditFile) {
+    let (mut old, _) = folder.open(SMALL);
+    old.write(b"1\n").unwrap();
+    old.share();
+    (old, following(folder, "y"))
+}
+
+fn following(folder: &Folder, start: &str) -> AuditFile {
+    let (mut new, _) = folder.start(SMALL, Others::Share, start).unwrap();
+    new.serves();
+    new
+}
+
+/// The first run ends or is killed; the last one tells that, once.
+fn ends(folder: &Folder, mut old: AuditFile, mut last: AuditFile, killed: bool, case: &str) {
+    if !killed {
+        old.look().unwrap();
+        old.end().unwrap();
+    }
+    drop(old);
+    last.look().unwrap();
+    last.look().unwrap();
+    assert_eq!(last.take_unclean(), killed, "{case}");
+    last.end().unwrap();
+    drop(last);
+    assert!(!folder.open(SMALL).1, "{case}");
+}
+
 #[test]
 fn a_run_that_is_killed_as_its_successors_successor_writes_is_told() {
     let all = [false, true];
     for (rotates, noticed) in all.into_iter().flat_map(|r| all.map(|n| (r, n))) {
         for killed in all {
             let folder = Folder::new("third");
-            let (mut old, _) = folder.open(SMALL);
-            old.write(b"1\n").unwrap();
-            old.share();
-            let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
-            new.serves();
-            let (mut next, _) = folder.start(SMALL, Others::Share, "z").unwrap();
-            next.serves();
+            let (mut old, mut new) = handing_over(&folder);
+            let mut next = following(&folder, "z");
             if rotates {
                 new.rotate(SystemTime::now()).unwrap();
                 next.look().unwrap();
@@ -345,18 +368,8 @@ fn a_run_that_is_killed_as_its_successors_successor_writes_is_told() {
             }
             new.end().unwrap();
             drop(new);
-            if !killed {
-                old.look().unwrap();
-                old.end().unwrap();
-            }
-            drop(old);
-            next.look().unwrap();
-            next.look().unwrap();
             let case = format!("rotates: {rotates}, noticed: {noticed}");
-            assert_eq!(next.take_unclean(), killed, "{case}");
-            next.end().unwrap();
-            drop(next);
-            assert!(!folder.open(SMALL).1, "told once: {case}");
+            ends(&folder, old, next, killed, &case);
         }
     }
 }
@@ -365,19 +378,14 @@ fn a_run_that_is_killed_as_its_successors_successor_writes_is_told() {
 fn a_third_run_that_rotates_before_it_looks_tells_no_kill() {
     for (noticed, killed) in [(true, false), (false, false), (true, true), (false, true)] {
         let folder = Folder::new("third-rotates");
-        let (mut old, _) = folder.open(SMALL);
-        old.write(b"1\n").unwrap();
-        old.share();
-        let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
-        new.serves();
+        let (mut old, mut new) = handing_over(&folder);
         new.rotate(SystemTime::now()).unwrap();
         new.write(b"2\n").unwrap();
         new.look().unwrap();
         if noticed {
             old.look().unwrap();
         }
-        let (mut next, _) = folder.start(SMALL, Others::Share, "z").unwrap();
-        next.serves();
+        let mut next = following(&folder, "z");
         new.end().unwrap();
         drop(new);
         next.rotate(SystemTime::now()).unwrap();
@@ -385,17 +393,7 @@ fn a_third_run_that_rotates_before_it_looks_tells_no_kill() {
         next.look().unwrap();
         let case = format!("noticed: {noticed}, killed: {killed}");
         assert!(!next.take_unclean(), "nobody was killed: {case}");
-        if !killed {
-            old.look().unwrap();
-            old.end().unwrap();
-        }
-        drop(old);
-        next.look().unwrap();
-        next.look().unwrap();
-        assert_eq!(next.take_unclean(), killed, "{case}");
-        next.end().unwrap();
-        drop(next);
-        assert!(!folder.open(SMALL).1, "{case}");
+        ends(&folder, old, next, killed, &case);
     }
 }
 
@@ -403,16 +401,11 @@ fn a_third_run_that_rotates_before_it_looks_tells_no_kill() {
 fn three_runs_that_all_rotate_tell_each_kill_once() {
     for (looks, killed) in [(true, false), (true, true), (false, false), (false, true)] {
         let folder = Folder::new("third-all");
-        let (mut old, _) = folder.open(SMALL);
-        old.write(b"1\n").unwrap();
-        old.share();
-        let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
-        new.serves();
+        let (mut old, mut new) = handing_over(&folder);
         new.rotate(SystemTime::now()).unwrap();
         new.write(b"2\n").unwrap();
         old.look().unwrap();
-        let (mut next, _) = folder.start(SMALL, Others::Share, "z").unwrap();
-        next.serves();
+        let mut next = following(&folder, "z");
         next.rotate(SystemTime::now()).unwrap();
         next.write(b"3\n").unwrap();
         if looks {
@@ -424,17 +417,7 @@ fn three_runs_that_all_rotate_tell_each_kill_once() {
         next.look().unwrap();
         let case = format!("looks: {looks}, killed: {killed}");
         assert!(!next.take_unclean(), "nobody was killed: {case}");
-        if !killed {
-            old.look().unwrap();
-            old.end().unwrap();
-        }
-        drop(old);
-        next.look().unwrap();
-        next.look().unwrap();
-        assert_eq!(next.take_unclean(), killed, "{case}");
-        next.end().unwrap();
-        drop(next);
-        assert!(!folder.open(SMALL).1, "{case}");
+        ends(&folder, old, next, killed, &case);
     }
 }
 
@@ -442,13 +425,8 @@ fn three_runs_that_all_rotate_tell_each_kill_once() {
 fn a_third_run_that_is_killed_is_told() {
     for seen in [true, false] {
         let folder = Folder::new("third-killed");
-        let (mut old, _) = folder.open(SMALL);
-        old.write(b"1\n").unwrap();
-        old.share();
-        let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
-        new.serves();
-        let (mut next, _) = folder.start(SMALL, Others::Share, "z").unwrap();
-        next.serves();
+        let (mut old, mut new) = handing_over(&folder);
+        let mut next = following(&folder, "z");
         next.write(b"2\n").unwrap();
         drop(next);
         if seen {
@@ -470,11 +448,7 @@ fn a_third_run_that_is_killed_is_told() {
 fn an_end_that_nobody_has_seen_yet_is_an_end() {
     for rotates in [false, true] {
         let folder = Folder::new("unseen");
-        let (mut old, _) = folder.open(SMALL);
-        old.write(b"1\n").unwrap();
-        old.share();
-        let (mut new, _) = folder.start(SMALL, Others::Share, "y").unwrap();
-        new.serves();
+        let (mut old, mut new) = handing_over(&folder);
         if rotates {
             new.rotate(SystemTime::now()).unwrap();
             old.look().unwrap();
