@@ -232,16 +232,17 @@ impl<'a> Exchange<'a> {
         }
         let head = match self.response().await {
             Ok(head) => head,
-            Err(fault) => return Err(self.unanswered(fault).await),
+            // Boxed, as what is below: room for a rare look would be kept for each connection.
+            Err(fault) => return Err(Box::pin(self.unanswered(fault)).await),
         };
         let mut demanded = self.request.ctx.demanded.take();
         if !self.is_done(&head)
             && let Some(demanded) = demanded.take()
         {
-            self.doubt(&head, &demanded).await?;
+            Box::pin(self.doubt(&head, &demanded)).await?;
         }
         match demanded.filter(|demanded| self.is_unconfirmed(&head, demanded)) {
-            Some(demanded) => self.begin_confirmed(&head, &demanded).await?,
+            Some(demanded) => Box::pin(self.begin_confirmed(&head, &demanded)).await?,
             None if self.ends_silently(&head) => self.begin_whole(&head).await?,
             None => self.begin(&head)?,
         }
